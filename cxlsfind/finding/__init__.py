@@ -1,0 +1,1 @@
+"""Finding peaks and deciding hits in one frame."""

@@ -1,0 +1,1 @@
+"""Detector geometry in CrystFEL's terms: reading, writing, layout and pixel maps."""

@@ -1,0 +1,1 @@
+"""Reading runs: lists, events, HDF5 layouts, masks and raw frames."""

@@ -1,0 +1,1 @@
+"""Ranks: who processes which block, and how results come together in order."""

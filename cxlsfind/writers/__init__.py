@@ -1,0 +1,1 @@
+"""Outputs: stream, peak tables, lists and the run in numbers."""
