@@ -26,7 +26,7 @@ class InputError(CxlsfindError, ValueError):
     exit_code = 3
 
 
-class InputErrors(InputError):
+class InputProblemsError(InputError):
     """Several problems of a run's inputs, reported together.
 
     Parameters
