@@ -39,6 +39,10 @@ class InputProblemsError(InputError):
         self.problems = tuple(problems)
         super().__init__("\n".join(self.problems))
 
+    def __reduce__(self) -> tuple[type[InputProblemsError], tuple[tuple[str, ...]]]:
+        """Rebuild from the problems, not from the message, when sent to another rank."""
+        return type(self), (self.problems,)
+
 
 class GeometryError(InputError):
     """A geometry file is refused.

@@ -17,10 +17,17 @@ class BeamKind(Enum):
     WAVELENGTH = "wavelength"
     ELECTRON_VOLTAGE = "electron_voltage"
 
+    @property
+    def si_unit(self) -> str:
+        """Unit of literal values: eV, m or V."""
+        return {"photon_energy": "eV", "wavelength": "m", "electron_voltage": "V"}[self.value]
+
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A number in the geometry file, or the header of the image that holds it.
+
+    With neither a value nor a header it stands for something that the file does not give.
 
     Parameters
     ----------
@@ -30,7 +37,11 @@ class Quantity:
     header
         HDF5 path (may hold ``%``) of the header; ``None`` for a literal.
     scale
-        Factor that turns the header's number into SI units (eV, V).
+        Factor that turns the number in the header, or in the file, into SI units (eV, V). Zero
+        where the unit is none that CrystFEL knows: it accepts such a file, but cannot read any
+        frame with it.
+    unit
+        Unit of that number; empty for a literal in SI units (eV, V).
     """
 
     value: float | None = None
@@ -89,7 +100,8 @@ class Panel:
     adu_per_photon, adu_per_ev
         Exactly one is a number.
     dims
-        Role of each dimension of the data set, slowest first.
+        Role of each dimension of the data set, slowest first. A negative number is no index but
+        a dimension without a role: CrystFEL accepts that, but cannot read any frame with it.
     """
 
     name: str
@@ -159,7 +171,8 @@ class Geometry:
     clen
         Camera length; ``None`` only when read with ``need_beam=False``.
     detector_shift
-        Shift (x, y) added to every panel; ``None`` when the file names none.
+        Shift (x, y) added to every panel; ``None`` when the file names none. Where it gives only
+        one of them, the other is an empty :class:`Quantity`.
     panels
         In the order of the file.
     groups

@@ -1,0 +1,17 @@
+"""``cxlsfind``: the main job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cxlsfind.cli.arguments import read_arguments
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``cxlsfind`` with these arguments (default: the command line's); return its exit code."""
+    config = read_arguments(sys.argv[1:] if argv is None else list(argv))
+    # Parsing alone stays quick: numba, h5py and MPI are loaded only by a run.
+    from cxlsfind.parallel.runner import run
+
+    return run(config)

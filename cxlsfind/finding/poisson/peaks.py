@@ -1,0 +1,142 @@
+"""From local maxima to peaks: neighbours told apart, positions fitted, significance stated."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.finding.poisson.background import Surroundings
+from cxlsfind.finding.poisson.candidates import Candidates
+from cxlsfind.finding.poisson.thresholds import NullTail
+from cxlsfind.geometry.layout import Layout
+from cxlsfind.kernels.spot_fit import FitPriors, SpotRules, resolve_spots
+from cxlsfind.records import PEAK_DTYPE, PeakArray, PeakFlag
+
+FloatArray = npt.NDArray[np.float64]
+
+_PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=0.35)
+
+_REACH_PX = 9
+_HALO_SHARE = 0.03
+_HALO_SIGMA_PX = 2.0
+
+#: Half the side of the window in which an unusable or censored pixel is worth a flag.
+_FLAG_HALF = 2
+
+
+def measure_peaks(
+    candidates: Candidates,
+    sheet: npt.NDArray[np.uint16],
+    around: Surroundings,
+    tail: NullTail,
+    n_pixels: float,
+    most_expected: float,
+) -> tuple[PeakArray, npt.NDArray[np.int32], FloatArray]:
+    """Fit the candidates of a frame and keep those that stand beside their neighbours.
+
+    Parameters
+    ----------
+    sheet
+        The frame's counts on the canvas.
+    n_pixels
+        Usable pixels, over which false peaks are counted.
+    most_expected
+        False peaks expected per frame at or above the least significant peak.
+
+    Returns
+    -------
+    Peaks, most significant first, without what depends on the layout (panel, coordinates); their
+    canvas pixels; and the false peaks expected at or above each.
+    """
+    log_expected = tail.log_rates(candidates.at_nodes, candidates.background) + math.log(n_pixels)
+    order = np.lexsort((candidates.position, log_expected))
+    order = order[log_expected[order] <= math.log(most_expected)]
+    positions = candidates.position[order]
+    background = candidates.background[order]
+    scores = candidates.score[order].copy()
+    log_expected = log_expected[order]
+    values = np.zeros((len(order), 4))
+    errors = np.zeros((len(order), 4))
+    local = np.zeros(len(order))
+    accepted = np.zeros(len(order), np.bool_)
+    rules = SpotRules(_REACH_PX, _HALO_SHARE, _HALO_SIGMA_PX, tail.n_pulses)
+    resolve_spots(
+        sheet,
+        around.usable,
+        around.canvas.stride,
+        positions,
+        background,
+        tail.scores_at(math.log(most_expected / n_pixels), background),
+        tail.tables.strength,
+        tail.tables.log_weight,
+        np.rint(tail.places(background)).astype(np.int64),
+        _PRIORS,
+        rules,
+        scores,
+        local,
+        values,
+        errors,
+        accepted,
+    )
+    changed = accepted & (local > background * 1.0001)
+    both = np.repeat(scores[changed, None], 2, axis=1)
+    log_expected[changed] = tail.log_rates(both, local[changed]) + math.log(n_pixels)
+    accepted &= log_expected <= math.log(most_expected)
+    kept = np.flatnonzero(accepted)
+    kept = kept[np.lexsort((positions[kept], log_expected[kept]))]
+    peaks = np.zeros(len(kept), PEAK_DTYPE)
+    peaks["fs"] = values[kept, 1]
+    peaks["ss"] = values[kept, 2]
+    peaks["photons"] = values[kept, 0]
+    peaks["sigma_photons"] = errors[kept, 0]
+    peaks["sigma_fs"] = errors[kept, 1]
+    peaks["sigma_ss"] = errors[kept, 2]
+    peaks["background"] = local[kept]
+    peaks["snr"] = values[kept, 0] / np.maximum(errors[kept, 0], 1e-9)
+    peaks["log_likelihood_ratio"] = scores[kept]
+    peaks["p_value"] = -np.expm1(-np.exp(log_expected[kept]))
+    peaks["inverse_d"] = np.nan
+    peaks["n_pixels"] = _spot_pixels(np.exp(values[kept, 3]))
+    return peaks, positions[kept], np.exp(log_expected[kept])
+
+
+def place_peaks(
+    peaks: PeakArray,
+    positions: npt.NDArray[np.int32],
+    around: Surroundings,
+    layout: Layout,
+    censored: npt.NDArray[np.int32],
+) -> None:
+    """Fill in panel, data-array coordinates and flags.
+
+    Parameters
+    ----------
+    positions
+        Canvas pixels from which the peaks' fs and ss are offsets so far.
+    censored
+        Canvas pixels that read the largest value of the data type.
+    """
+    canvas = around.canvas
+    row = positions // canvas.stride
+    panel = np.searchsorted(canvas.first_row, row, side="right") - 1
+    pixel = canvas.pixel[positions].astype(np.int64)
+    offset = np.array([layout.slabs[w.slab].offset for w in layout.windows], np.int64)[panel]
+    width = np.array([layout.slabs[w.slab].shape[1] for w in layout.windows], np.int64)[panel]
+    peaks["panel"] = panel
+    peaks["fs"] += (pixel - offset) % width + 0.5
+    peaks["ss"] += (pixel - offset) // width + 0.5
+    steps = np.arange(-_FLAG_HALF, _FLAG_HALF + 1)
+    window = (steps[:, None] * canvas.stride + steps[None, :]).ravel()
+    near = positions[:, None] + window[None, :]
+    flags = np.zeros(len(peaks), np.uint32)
+    flags[~around.usable[near].all(axis=1)] |= np.uint32(PeakFlag.EDGE)
+    flags[np.isin(near, censored).any(axis=1)] |= np.uint32(PeakFlag.SATURATED)
+    peaks["flags"] = flags
+
+
+def _spot_pixels(sigma: FloatArray) -> npt.NDArray[np.int32]:
+    """Return the pixels of a disc that holds nine tenths of a spot."""
+    pixels: npt.NDArray[np.int32] = np.maximum(np.rint(14.5 * sigma**2), 1).astype(np.int32)
+    return pixels

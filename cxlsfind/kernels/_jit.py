@@ -1,0 +1,25 @@
+"""The one decorator of all kernels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: Compiled kernels are kept between runs unless this says otherwise (a read-only installation).
+_CACHE = os.environ.get("CXLSFIND_NUMBA_CACHE", "1") != "0"
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
+    """Compile a function with Numba: it runs without the interpreter's lock, on one thread.
+
+    Floating-point arithmetic is that of the source, in its order: results do not depend on the
+    compiler's mood, and NaN and infinities mean what they say. Division by zero gives infinity.
+    """
+    compiled: Callable[P, R] = numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+    return compiled

@@ -1,0 +1,85 @@
+"""Background at candidate pixels, and the candidates that are local maxima of the score."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.kernels._jit import kernel
+
+
+@kernel
+def describe_positions(
+    positions: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.uint16],
+    shape: npt.NDArray[np.float32],
+    scale: npt.NDArray[np.float32],
+    ring: npt.NDArray[np.int32],
+    stride: int,
+    background: npt.NDArray[np.float32],
+    boxes: npt.NDArray[np.int64],
+) -> None:
+    """Background under a spot, and photons, in the 3x3 box around each position.
+
+    The background is weighted as a spot is: taking the middle pixel alone would call the foot
+    of a sharp ring a spot.
+
+    Parameters
+    ----------
+    positions
+        Canvas pixels.
+    shape, scale, ring
+        The background of canvas pixel x is ``shape[x] * scale[ring[x]]``.
+    background, boxes
+        Results: photons per pixel, above zero, and photons in the box.
+    """
+    for number in range(positions.size):
+        total = 0.0
+        weights = 0.0
+        photons = 0
+        for dss in range(-1, 2):
+            for dfs in range(-1, 2):
+                pixel = positions[number] + dss * stride + dfs
+                photons += counts[pixel]
+                if ring[pixel] >= 0:
+                    weight = (0.5 if dss == 0 else 0.25) * (0.5 if dfs == 0 else 0.25)
+                    total += weight * shape[pixel] * scale[ring[pixel]]
+                    weights += weight
+        background[number] = max(total / max(weights, 1e-30), 1e-12)
+        boxes[number] = photons
+
+
+@kernel
+def mark_maxima(
+    positions: npt.NDArray[np.int32],
+    scores: npt.NDArray[np.float32],
+    stride: int,
+    radius: int,
+    sheet: npt.NDArray[np.float32],
+    is_maximum: npt.NDArray[np.bool_],
+) -> None:
+    """Mark positions whose score no other position up to ``radius`` away exceeds.
+
+    Of equal scores the first position in reading order is taken.
+
+    Parameters
+    ----------
+    positions
+        Canvas pixels, ascending.
+    sheet
+        Canvas of minus infinity, given back as it was.
+    """
+    for number in range(positions.size):
+        sheet[positions[number]] = scores[number]
+    for number in range(positions.size):
+        middle = positions[number]
+        own = scores[number]
+        best = True
+        for dss in range(-radius, radius + 1):
+            for dfs in range(-radius, radius + 1):
+                pixel = middle + dss * stride + dfs
+                if sheet[pixel] > own or (sheet[pixel] == own and pixel < middle):
+                    best = False
+        is_maximum[number] = best
+    for number in range(positions.size):
+        sheet[positions[number]] = -np.inf

@@ -1,0 +1,289 @@
+"""The peak search of CrystFEL's peakfinder8 on a frame whose rings are already known.
+
+Bright pixels (above the upper limit of their ring) that touch each other make a peak; the quiet
+pixels round it give its background. Single precision throughout, in CrystFEL's order of sums.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels.bright_pixels import BAD, CENSORED, CLAIMED, Image, is_bright, is_free
+from cxlsfind.kernels.rings import RingLimits
+
+_SIGMA_UNKNOWN: Final = np.float32(0.01)
+_SIGMA_ZERO: Final = np.float32(1e-10)
+
+
+class Cuts(NamedTuple):
+    """Settings of the search, in CrystFEL's names."""
+
+    min_snr: np.float32
+    min_pix_count: int
+    max_pix_count: int
+    local_bg_radius: int
+
+
+class PeakTable(NamedTuple):
+    """Peaks found, one element each; positions from the first pixel of the panel.
+
+    Parameters
+    ----------
+    fs, ss
+        Centre of the pixel values, in pixels, from the centre of the panel's first pixel.
+    total, intensity
+        Sum of the values, and the same after subtracting the background.
+    background, sigma, n_background
+        Mean, standard deviation and number of the quiet pixels round the peak.
+    saturated, edge
+        Whether a pixel is saturated; whether one touches the panel's edge or a masked pixel.
+    """
+
+    panel: npt.NDArray[np.int32]
+    fs: npt.NDArray[np.float32]
+    ss: npt.NDArray[np.float32]
+    total: npt.NDArray[np.float32]
+    intensity: npt.NDArray[np.float32]
+    background: npt.NDArray[np.float32]
+    sigma: npt.NDArray[np.float32]
+    n_background: npt.NDArray[np.int32]
+    snr: npt.NDArray[np.float32]
+    n_pixels: npt.NDArray[np.int32]
+    saturated: npt.NDArray[np.bool_]
+    edge: npt.NDArray[np.bool_]
+
+
+def new_peak_table(size: int) -> PeakTable:
+    """Return a table with room for this many peaks."""
+    return PeakTable(
+        panel=np.zeros(size, np.int32),
+        fs=np.zeros(size, np.float32),
+        ss=np.zeros(size, np.float32),
+        total=np.zeros(size, np.float32),
+        intensity=np.zeros(size, np.float32),
+        background=np.zeros(size, np.float32),
+        sigma=np.zeros(size, np.float32),
+        n_background=np.zeros(size, np.int32),
+        snr=np.zeros(size, np.float32),
+        n_pixels=np.zeros(size, np.int32),
+        saturated=np.zeros(size, np.bool_),
+        edge=np.zeros(size, np.bool_),
+    )
+
+
+@kernel
+def search(
+    image: Image,
+    limits: RingLimits,
+    bright: npt.NDArray[np.int32],
+    panels: npt.NDArray[np.int32],
+    cuts: Cuts,
+    claimed: npt.NDArray[np.int32],
+    peaks: PeakTable,
+) -> tuple[int, int]:
+    """Find the peaks of a frame.
+
+    Parameters
+    ----------
+    bright, panels
+        All bright pixels with their panels, in the order of panels, then row after row.
+    claimed
+        Result, as long as ``bright``: pixels that were joined to a peak, kept or not.
+    peaks
+        Result; the search ends when it is full.
+
+    Returns
+    -------
+    Number of peaks, number of claimed pixels.
+    """
+    n_peaks = 0
+    n_claimed = 0
+    for number in range(bright.size):
+        panel = panels[number]
+        start, stride, height, width = image.windows[panel]
+        ss = (bright[number] - start) // stride
+        fs = bright[number] - start - ss * stride
+        if ss < 1 or fs < 1 or ss > height - 2 or fs > width - 2:
+            continue  # pixels at the edge join peaks but start none
+        if image.state[bright[number]] & CLAIMED:
+            continue
+        first = n_claimed
+        n_claimed = _flood(image, limits, panel, bright[number], claimed, first)
+        n_pixels = n_claimed - first
+        if n_pixels < cuts.min_pix_count or n_pixels > cuts.max_pix_count:
+            continue
+        members = claimed[first:n_claimed]
+        if _measure(image, limits, panel, members, cuts, peaks, n_peaks):
+            _flag(image, panel, members, peaks, n_peaks)
+            n_peaks += 1
+            if n_peaks == peaks.panel.size:
+                break
+    return n_peaks, n_claimed
+
+
+@kernel
+def _flood(
+    image: Image,
+    limits: RingLimits,
+    panel: int,
+    seed: int,
+    claimed: npt.NDArray[np.int32],
+    first: int,
+) -> int:
+    """Claim a bright pixel and all that hang together with it; return the end of the list."""
+    start, stride, height, width = image.windows[panel]
+    claimed[first] = seed
+    image.state[seed] |= CLAIMED
+    end = first + 1
+    here = first
+    while here < end:
+        ss = (claimed[here] - start) // stride
+        fs = claimed[here] - start - ss * stride
+        here += 1
+        for near_ss in range(max(ss - 1, 0), min(ss + 2, height)):
+            for near_fs in range(max(fs - 1, 0), min(fs + 2, width)):
+                pixel = start + near_ss * stride + near_fs
+                if is_free(image, pixel) and is_bright(image, limits, pixel):
+                    image.state[pixel] |= CLAIMED
+                    claimed[end] = pixel
+                    end += 1
+    return end
+
+
+@kernel
+def _measure(
+    image: Image,
+    limits: RingLimits,
+    panel: int,
+    members: npt.NDArray[np.int32],
+    cuts: Cuts,
+    peaks: PeakTable,
+    place: int,
+) -> bool:
+    """Measure a peak and write it to its place in the table; return whether it is one."""
+    start, stride, height, width = image.windows[panel]
+    centre_ss, centre_fs = _centre(image, limits, panel, members)
+    if centre_ss < 0:
+        return False
+    brightest_around = _local_background(
+        image, limits, panel, (centre_ss, centre_fs), cuts, peaks, place
+    )
+    background = peaks.background[place]
+    total, total_fs, total_ss = np.float32(0), np.float32(0), np.float32(0)
+    intensity, brightest = np.float32(0), np.float32(0)
+    for number in range(members.size):
+        ss = (members[number] - start) // stride
+        fs = members[number] - start - ss * stride
+        value = image.values[members[number]]
+        total += value
+        total_fs += value * np.float32(fs)
+        total_ss += value * np.float32(ss)
+        intensity += value - background
+        brightest = max(brightest, value - background)
+    sigma = peaks.sigma[place]
+    snr = intensity / sigma if sigma > _SIGMA_ZERO else np.float32(0)
+    if snr < cuts.min_snr or brightest < brightest_around - background or total <= 0:
+        return False
+    fs_mean, ss_mean = total_fs / total, total_ss / total
+    # Negative values can pull the centre out of the panel.
+    if fs_mean < 0 or ss_mean < 0 or fs_mean > width - 1 or ss_mean > height - 1:
+        return False
+    peaks.panel[place] = panel
+    peaks.fs[place], peaks.ss[place] = fs_mean, ss_mean
+    peaks.total[place], peaks.intensity[place], peaks.snr[place] = total, intensity, snr
+    peaks.n_pixels[place] = members.size
+    return True
+
+
+@kernel
+def _centre(
+    image: Image, limits: RingLimits, panel: int, members: npt.NDArray[np.int32]
+) -> tuple[int, int]:
+    """Return the pixel (ss, fs) nearest the centre of the excess over the rings; -1 for none."""
+    start, stride, _, _ = image.windows[panel]
+    total, total_fs, total_ss = np.float32(0), np.float32(0), np.float32(0)
+    for number in range(members.size):
+        pixel = members[number]
+        ss = (pixel - start) // stride
+        excess = abs(image.values[pixel] - limits.mean[image.rings[pixel]])
+        total += excess
+        total_fs += excess * np.float32(pixel - start - ss * stride)
+        total_ss += excess * np.float32(ss)
+    if total == 0:
+        return -1, -1
+    return int(np.rint(total_ss / total)), int(np.rint(total_fs / total))
+
+
+@kernel
+def _local_background(
+    image: Image,
+    limits: RingLimits,
+    panel: int,
+    centre: tuple[int, int],
+    cuts: Cuts,
+    peaks: PeakTable,
+    place: int,
+) -> np.float32:
+    """Measure the quiet pixels round a peak; return the largest, or 0 when all are negative.
+
+    The disc is not centred: offsets run from minus the radius to the radius less one.
+    """
+    start, stride, height, width = image.windows[panel]
+    radius = 2 * cuts.local_bg_radius
+    n, total, squares, brightest = 0, np.float32(0), np.float32(0), np.float32(0)
+    for ss in range(max(centre[0] - radius, 0), min(centre[0] + radius, height)):
+        for fs in range(max(centre[1] - radius, 0), min(centre[1] + radius, width)):
+            if (ss - centre[0]) ** 2 + (fs - centre[1]) ** 2 > radius * radius:
+                continue
+            pixel = start + ss * stride + fs
+            if not is_free(image, pixel):
+                continue
+            value = image.values[pixel]
+            # A pixel at the limit is neither bright nor quiet.
+            if value < limits.upper[image.rings[pixel]]:
+                n += 1
+                total += value
+                squares += value * value
+                brightest = max(brightest, value)
+    peaks.n_background[place] = n
+    if n == 0:
+        ring = image.rings[start + centre[0] * stride + centre[1]]
+        peaks.background[place] = limits.mean[ring] if ring >= 0 else np.float32(0)
+        peaks.sigma[place] = _SIGMA_UNKNOWN
+        return brightest
+    mean = total / np.float32(n)
+    variance = squares / np.float32(n) - mean * mean
+    peaks.background[place] = mean
+    peaks.sigma[place] = np.sqrt(variance) if variance >= 0 else _SIGMA_UNKNOWN
+    return brightest
+
+
+@kernel
+def _flag(
+    image: Image,
+    panel: int,
+    members: npt.NDArray[np.int32],
+    peaks: PeakTable,
+    place: int,
+) -> None:
+    """Set the flags of a peak."""
+    start, stride, height, width = image.windows[panel]
+    saturated, edge = False, False
+    for number in range(members.size):
+        pixel = members[number]
+        saturated |= image.state[pixel] & CENSORED != 0
+        saturated |= image.values[pixel] > image.max_adu[panel]
+        ss = (pixel - start) // stride
+        fs = pixel - start - ss * stride
+        if ss == 0 or fs == 0 or ss == height - 1 or fs == width - 1:
+            edge = True
+            continue
+        for near_ss in range(ss - 1, ss + 2):
+            for near_fs in range(fs - 1, fs + 2):
+                near = start + near_ss * stride + near_fs
+                edge |= not image.usable[near] or image.state[near] & BAD != 0
+    peaks.saturated[place], peaks.edge[place] = saturated, edge

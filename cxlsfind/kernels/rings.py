@@ -1,0 +1,255 @@
+"""Mean and upper limit of the pixel values on every ring round the beam, outliers clipped.
+
+The arithmetic is CrystFEL's peakfinder8: single precision, five rounds, pixels panel by panel.
+Photon frames take the short way: whole-number sums below 2**24 are exact in single precision in
+any order, so that a histogram per ring gives the same bits as a pass over all pixels. Rings whose
+sums are larger are gone through again, photon by photon.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.kernels._jit import kernel
+
+#: Columns of a ring histogram; larger counts are listed one by one.
+N_COLUMNS: Final = 16
+#: Rounds of clipping.
+N_ROUNDS: Final = 5
+#: Whole numbers below this are exact in single precision, and so are their sums.
+EXACT: Final = 2**24
+
+_LOWEST: Final = np.float32(-1e9)
+_HIGHEST: Final = np.float32(1e9)
+_EMPTY: Final = np.float32(np.finfo(np.float32).max)
+
+
+class RingLimits(NamedTuple):
+    """Statistics of the rings, one element per ring, float32.
+
+    Parameters
+    ----------
+    mean
+        Mean of the pixels that were kept in the last round; 0 where none was.
+    lower
+        Lower limit of the values to keep.
+    upper
+        Upper limit of the values to keep, never below the threshold of the search; the largest
+        float32 where no pixel was kept.
+    """
+
+    mean: npt.NDArray[np.float32]
+    lower: npt.NDArray[np.float32]
+    upper: npt.NDArray[np.float32]
+
+
+@kernel
+def count_pixels(
+    rings: npt.NDArray[np.int32], usable: npt.NDArray[np.bool_], n_pixels: npt.NDArray[np.int64]
+) -> None:
+    """Add the usable pixels to the number of pixels of their ring; ring -1 is none."""
+    for pixel in range(rings.size):
+        if rings[pixel] >= 0 and usable[pixel]:
+            n_pixels[rings[pixel]] += 1
+
+
+@kernel
+def fill_histogram(
+    index: npt.NDArray[np.int32],
+    count: npt.NDArray[np.uint32],
+    rings: npt.NDArray[np.int32],
+    histogram: npt.NDArray[np.int32],
+    large: npt.NDArray[np.int32],
+) -> int:
+    """Count the photon counts of one frame by ring.
+
+    Parameters
+    ----------
+    index, count
+        Pixels with photons.
+    histogram
+        Added to, shape (rings, N_COLUMNS); column 0 stays as it is.
+    large
+        Result: positions in ``index`` of counts too large for the histogram.
+
+    Returns
+    -------
+    Number of large counts.
+    """
+    n_large = 0
+    for photon in range(index.size):
+        ring = rings[index[photon]]
+        if ring < 0:
+            continue
+        if count[photon] < N_COLUMNS:
+            histogram[ring, count[photon]] += 1
+        else:
+            large[n_large] = photon
+            n_large += 1
+    return n_large
+
+
+@kernel
+def _next_limits(
+    limits: RingLimits,
+    ring: int,
+    n: int,
+    total: np.float32,
+    squares: np.float32,
+    cuts: tuple[np.float32, np.float32],
+) -> None:
+    """Set mean and limits of a ring from what was kept in this round.
+
+    ``cuts`` are the least signal-to-noise ratio and the threshold.
+    """
+    if n == 0:
+        # So that the next round takes all positive values: what CrystFEL does.
+        limits.mean[ring] = np.float32(0)
+        limits.lower[ring] = np.float32(0)
+        limits.upper[ring] = _EMPTY
+        return
+    mean = total / np.float32(n)
+    variance = squares / np.float32(n) - mean * mean
+    # Rounding can make the variance negative; CrystFEL then takes it for sigma as it is.
+    sigma = np.sqrt(variance) if variance > 0 else variance
+    limits.mean[ring] = mean
+    limits.lower[ring] = mean - cuts[0] * sigma
+    limits.upper[ring] = max(mean + cuts[0] * sigma, cuts[1])
+
+
+@kernel
+def clip_histograms(
+    histogram: npt.NDArray[np.int32],
+    n_pixels: npt.NDArray[np.int64],
+    large_ring: npt.NDArray[np.int32],
+    large_count: npt.NDArray[np.uint32],
+    cuts: tuple[np.float32, np.float32],
+    limits: RingLimits,
+    is_inexact: npt.NDArray[np.bool_],
+) -> None:
+    """Clip all rings, five rounds, from their histograms.
+
+    Parameters
+    ----------
+    histogram
+        Counts of one frame by ring; column 0 is filled here from ``n_pixels``.
+    large_ring, large_count
+        The counts that the histogram does not hold, by ascending ring.
+    cuts
+        Least signal-to-noise ratio and threshold.
+    limits, is_inexact
+        Results. Rings with sums that single precision cannot hold are marked and left undone.
+    """
+    begin = 0
+    for ring in range(n_pixels.size):
+        end = begin
+        while end < large_ring.size and large_ring[end] == ring:
+            end += 1
+        listed = end - begin
+        for value in range(1, N_COLUMNS):
+            listed += histogram[ring, value]
+        histogram[ring, 0] = n_pixels[ring] - listed
+        is_inexact[ring] = _clip_histogram(
+            histogram[ring], large_count[begin:end], cuts, limits, ring
+        )
+        begin = end
+
+
+@kernel
+def _clip_histogram(
+    histogram: npt.NDArray[np.int32],
+    large_count: npt.NDArray[np.uint32],
+    cuts: tuple[np.float32, np.float32],
+    limits: RingLimits,
+    ring: int,
+) -> bool:
+    """Clip one ring; return whether a sum was too large to be exact."""
+    limits.lower[ring], limits.upper[ring] = _LOWEST, _HIGHEST
+    for _ in range(N_ROUNDS):
+        lower, upper = limits.lower[ring], limits.upper[ring]
+        n, total, squares = 0, 0, 0
+        for value in range(N_COLUMNS):
+            if lower < value < upper:
+                n += histogram[value]
+                total += int(histogram[value]) * value
+                squares += int(histogram[value]) * value * value
+        for number in range(large_count.size):
+            count = int(large_count[number])
+            if lower < np.float32(count) < upper:
+                if count * count >= EXACT:
+                    return True
+                n += 1
+                total += count
+                squares += count * count
+        if squares >= EXACT:
+            return True
+        _next_limits(limits, ring, n, np.float32(total), np.float32(squares), cuts)
+    return False
+
+
+@kernel
+def clip_sequence(
+    values: npt.NDArray[np.float32],
+    n_zeros: int,
+    cuts: tuple[np.float32, np.float32],
+    limits: RingLimits,
+    ring: int,
+) -> None:
+    """Clip one ring, five rounds, from its values above zero in the order of the panels."""
+    limits.lower[ring], limits.upper[ring] = _LOWEST, _HIGHEST
+    for _ in range(N_ROUNDS):
+        lower, upper = limits.lower[ring], limits.upper[ring]
+        n = n_zeros if lower < 0 < upper else 0
+        total, squares = np.float32(0), np.float32(0)
+        for number in range(values.size):
+            value = values[number]
+            if lower < value < upper:
+                n += 1
+                total += value
+                squares += value * value
+        _next_limits(limits, ring, n, total, squares, cuts)
+
+
+@kernel
+def clip_dense(
+    values: npt.NDArray[np.float32],
+    usable: npt.NDArray[np.bool_],
+    is_bad: npt.NDArray[np.uint8],
+    rings: npt.NDArray[np.int32],
+    windows: npt.NDArray[np.int64],
+    cuts: tuple[np.float32, np.float32],
+    limits: RingLimits,
+) -> None:
+    """Clip all rings, five rounds, by passes over all pixels, panel after panel.
+
+    Parameters
+    ----------
+    is_bad
+        Not zero for pixels that are bad in this frame.
+    windows
+        One row per panel: start, stride, height, width.
+    """
+    limits.lower[:] = _LOWEST
+    limits.upper[:] = _HIGHEST
+    n = np.zeros(limits.mean.size, np.int64)
+    total = np.zeros(limits.mean.size, np.float32)
+    squares = np.zeros(limits.mean.size, np.float32)
+    for _ in range(N_ROUNDS):
+        n[:], total[:], squares[:] = 0, 0, 0
+        for panel in range(windows.shape[0]):
+            start, stride, height, width = windows[panel]
+            for ss in range(height):
+                for pixel in range(start + ss * stride, start + ss * stride + width):
+                    ring = rings[pixel]
+                    if ring < 0 or is_bad[pixel] or not usable[pixel]:
+                        continue
+                    value = values[pixel]
+                    if limits.lower[ring] < value < limits.upper[ring]:
+                        n[ring] += 1
+                        total[ring] += value
+                        squares[ring] += value * value
+        for ring in range(n.size):
+            _next_limits(limits, ring, n[ring], total[ring], squares[ring], cuts)

@@ -1,0 +1,377 @@
+"""Maximum-likelihood fit of a round Gaussian spot on a known background."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.kernels._jit import kernel
+
+#: Half the side of the window that is fitted, pixels; and the step of the finite differences.
+FIT_HALF = 3
+_N_STEPS = 12
+
+
+class FitPriors(NamedTuple):
+    """What is known of a spot before its photons are seen.
+
+    Parameters
+    ----------
+    sigma_px, log_sigma_spread
+        Typical width, and standard deviation of its logarithm.
+    offset_spread_px
+        Standard deviation of the centre about the middle of the best pixel.
+    """
+
+    sigma_px: float
+    log_sigma_spread: float
+    offset_spread_px: float
+
+
+@kernel
+def _profile(
+    centre: float,
+    sigma: float,
+    share: npt.NDArray[np.float64],
+    by_centre: npt.NDArray[np.float64],
+    by_log_sigma: npt.NDArray[np.float64],
+) -> None:
+    """Share of a one-dimensional Gaussian in each pixel of the window, and its derivatives."""
+    half = share.size // 2
+    scale = 1.0 / (sigma * math.sqrt(2.0))
+    norm = 1.0 / (sigma * math.sqrt(2.0 * math.pi))
+    edge = -half - 0.5 - centre
+    before = math.erf(edge * scale)
+    density_before = norm * math.exp(-((edge * scale) ** 2))
+    for pixel in range(share.size):
+        after_edge = edge + 1.0
+        after = math.erf(after_edge * scale)
+        density_after = norm * math.exp(-((after_edge * scale) ** 2))
+        share[pixel] = 0.5 * (after - before)
+        by_centre[pixel] = density_before - density_after
+        by_log_sigma[pixel] = edge * density_before - after_edge * density_after
+        edge = after_edge
+        before = after
+        density_before = density_after
+
+
+@kernel
+def _solve(matrix: npt.NDArray[np.float64], inverse: npt.NDArray[np.float64]) -> bool:
+    """Invert a symmetric positive 4x4 matrix in place; False where it is singular."""
+    size = matrix.shape[0]
+    inverse[:] = 0.0
+    for i in range(size):
+        inverse[i, i] = 1.0
+    for i in range(size):
+        pivot = matrix[i, i]
+        if not pivot > 1e-12:
+            return False
+        for j in range(size):
+            matrix[i, j] /= pivot
+            inverse[i, j] /= pivot
+        for row in range(size):
+            if row != i:
+                factor = matrix[row, i]
+                for j in range(size):
+                    matrix[row, j] -= factor * matrix[i, j]
+                    inverse[row, j] -= factor * inverse[i, j]
+    return True
+
+
+@kernel
+def add_spot(
+    offset_fs: float,
+    offset_ss: float,
+    photons: float,
+    sigma: float,
+    window: npt.NDArray[np.float64],
+) -> None:
+    """Add the expected photons of a round Gaussian to a square window around offset zero."""
+    side = window.shape[0]
+    along_fs = np.empty(side)
+    along_ss = np.empty(side)
+    unused = np.empty(side)
+    _profile(offset_fs, sigma, along_fs, unused, unused)
+    _profile(offset_ss, sigma, along_ss, unused, unused)
+    for ss in range(side):
+        for fs in range(side):
+            window[ss, fs] += photons * along_ss[ss] * along_fs[fs]
+
+
+@kernel
+def fit_spot(
+    counts: npt.NDArray[np.uint16],
+    usable: npt.NDArray[np.bool_],
+    stride: int,
+    position: int,
+    expected: npt.NDArray[np.float64],
+    priors: FitPriors,
+    values: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64],
+) -> None:
+    """Fit photons, centre and width by Fisher scoring.
+
+    Parameters
+    ----------
+    position
+        Canvas pixel in the middle of the window.
+    expected
+        Photons expected in the window without the spot, shape (7, 7).
+    values
+        Start and result: photons, offset along fs and ss from the middle of the pixel (px),
+        natural logarithm of the width (px).
+    errors
+        Result: their standard deviations, from the Fisher information.
+    """
+    side = 2 * FIT_HALF + 1
+    fs_share = np.empty(side)
+    fs_centre = np.empty(side)
+    fs_sigma = np.empty(side)
+    ss_share = np.empty(side)
+    ss_centre = np.empty(side)
+    ss_sigma = np.empty(side)
+    slope = np.empty(4)
+    gradient = np.empty(4)
+    information = np.empty((4, 4))
+    inverse = np.empty((4, 4))
+    for _ in range(_N_STEPS):
+        sigma = math.exp(values[3])
+        _profile(values[1], sigma, fs_share, fs_centre, fs_sigma)
+        _profile(values[2], sigma, ss_share, ss_centre, ss_sigma)
+        gradient[:] = 0.0
+        information[:] = 0.0
+        for ss in range(side):
+            for fs in range(side):
+                pixel = position + (ss - FIT_HALF) * stride + fs - FIT_HALF
+                if not usable[pixel]:
+                    continue
+                share = fs_share[fs] * ss_share[ss]
+                mean = expected[ss, fs] + values[0] * share
+                slope[0] = share
+                slope[1] = values[0] * fs_centre[fs] * ss_share[ss]
+                slope[2] = values[0] * fs_share[fs] * ss_centre[ss]
+                slope[3] = values[0] * (fs_sigma[fs] * ss_share[ss] + fs_share[fs] * ss_sigma[ss])
+                surplus = counts[pixel] / mean - 1.0
+                for i in range(4):
+                    gradient[i] += surplus * slope[i]
+                    for j in range(4):
+                        information[i, j] += slope[i] * slope[j] / mean
+        place = 1.0 / priors.offset_spread_px**2
+        width = 1.0 / priors.log_sigma_spread**2
+        gradient[1] -= place * values[1]
+        gradient[2] -= place * values[2]
+        gradient[3] -= width * (values[3] - math.log(priors.sigma_px))
+        information[1, 1] += place
+        information[2, 2] += place
+        information[3, 3] += width
+        if not _solve(information, inverse):
+            break
+        largest = 0.0
+        for i in range(4):
+            step = 0.0
+            for j in range(4):
+                step += inverse[i, j] * gradient[j]
+            if i == 0:
+                values[0] = max(values[0] + step, 0.3 * values[0], 0.1)
+                largest = max(largest, abs(step) / values[0])
+            elif i < 3:
+                step = min(max(step, -0.4), 0.4)
+                values[i] = min(max(values[i] + step, -1.5), 1.5)
+                largest = max(largest, abs(step))
+            else:
+                step = min(max(step, -0.3), 0.3)
+                values[3] = min(max(values[3] + step, math.log(0.25)), math.log(2.5))
+                largest = max(largest, abs(step))
+        for i in range(4):
+            errors[i] = math.sqrt(max(inverse[i, i], 0.0))
+        if largest < 1e-3:
+            break
+
+
+class SpotRules(NamedTuple):
+    """How spots that touch are told apart.
+
+    Parameters
+    ----------
+    reach_px
+        Spots farther apart than this, along either axis, do not see each other.
+    halo_share, halo_sigma_px
+        Photons of a spot, and their width, that a round Gaussian may have missed: tails are
+        not taken for spots.
+    n_pulses
+        X-ray pulses per frame, infinite for Poisson counts.
+    """
+
+    reach_px: int
+    halo_share: float
+    halo_sigma_px: float
+    n_pulses: float
+
+
+@kernel
+def _score_window(
+    counts: npt.NDArray[np.uint16],
+    usable: npt.NDArray[np.bool_],
+    stride: int,
+    position: int,
+    expected: npt.NDArray[np.float64],
+    strength: npt.NDArray[np.float32],
+    log_weight: npt.NDArray[np.float32],
+    n_pulses: float,
+) -> float:
+    """Marginal log likelihood ratio where every pixel of the window expects its own photons."""
+    n_components = log_weight.size
+    sums = np.empty(n_components)
+    for k in range(n_components):
+        sums[k] = log_weight[k]
+    side = 2 * FIT_HALF + 1
+    for ss in range(side):
+        for fs in range(side):
+            pixel = position + (ss - FIT_HALF) * stride + fs - FIT_HALF
+            if not usable[pixel]:
+                continue
+            base = expected[ss, fs]
+            for k in range(n_components):
+                spot = strength[ss * side + fs, k]
+                sums[k] -= spot
+                if counts[pixel] > 0:
+                    if math.isinf(n_pulses):
+                        ratio = math.log1p(spot / base)
+                    else:
+                        lit = -math.expm1(-(base + spot) / n_pulses)
+                        dark = -math.expm1(-base / n_pulses)
+                        ratio = math.log(lit / dark) + spot / n_pulses
+                    sums[k] += counts[pixel] * ratio
+    largest = sums.max()
+    return float(largest + math.log(np.exp(sums - largest).sum()))
+
+
+@kernel
+def _expect(
+    number: int,
+    stride: int,
+    positions: npt.NDArray[np.int32],
+    values: npt.NDArray[np.float64],
+    accepted: npt.NDArray[np.bool_],
+    last: int,
+    rules: SpotRules,
+    window: npt.NDArray[np.float64],
+) -> bool:
+    """Add the accepted neighbours of a spot to its window; False where there is none."""
+    row = positions[number] // stride
+    column = positions[number] % stride
+    touched = False
+    for other in range(last):
+        if other == number or not accepted[other]:
+            continue
+        dss = positions[other] // stride - row
+        dfs = positions[other] % stride - column
+        if abs(dss) > rules.reach_px or abs(dfs) > rules.reach_px:
+            continue
+        touched = True
+        fs = dfs + values[other, 1]
+        ss = dss + values[other, 2]
+        add_spot(fs, ss, values[other, 0], math.exp(values[other, 3]), window)
+        halo = rules.halo_share * values[other, 0]
+        add_spot(fs, ss, halo, rules.halo_sigma_px, window)
+    return touched
+
+
+@kernel
+def resolve_spots(
+    counts: npt.NDArray[np.uint16],
+    usable: npt.NDArray[np.bool_],
+    stride: int,
+    positions: npt.NDArray[np.int32],
+    background: npt.NDArray[np.float64],
+    needed: npt.NDArray[np.float64],
+    strength: npt.NDArray[np.float32],
+    log_weight: npt.NDArray[np.float32],
+    node: npt.NDArray[np.int64],
+    priors: FitPriors,
+    rules: SpotRules,
+    scores: npt.NDArray[np.float64],
+    local: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    errors: npt.NDArray[np.float64],
+    accepted: npt.NDArray[np.bool_],
+) -> None:
+    """Fit candidates one after the other, each on top of the spots accepted before it.
+
+    Parameters
+    ----------
+    positions
+        Canvas pixels of the local maxima, most significant first.
+    background
+        Photons per pixel under each.
+    needed
+        Score that each must reach once its neighbours are accounted for.
+    strength, log_weight, node
+        Components of the score, by background node, and the node of each candidate.
+    scores, local
+        In: scores as found. Out: scores, and background in the middle pixel, with neighbours.
+    values, errors
+        Result of the fits, shape (candidates, 4), as in :func:`fit_spot`.
+    accepted
+        Result: which candidates stand.
+    """
+    side = 2 * FIT_HALF + 1
+    window = np.empty((side, side))
+    touched = np.zeros(positions.size, np.bool_)
+    for number in range(positions.size):
+        window[:] = background[number]
+        touched[number] = _expect(
+            number, stride, positions, values, accepted, number, rules, window
+        )
+        local[number] = window[FIT_HALF, FIT_HALF]
+        if touched[number]:
+            scores[number] = _score_window(
+                counts,
+                usable,
+                stride,
+                positions[number],
+                window,
+                strength[node[number]],
+                log_weight,
+                rules.n_pulses,
+            )
+        if scores[number] < needed[number]:
+            continue
+        accepted[number] = True
+        surplus = 0.0
+        for ss in range(1, side - 1):
+            for fs in range(1, side - 1):
+                pixel = positions[number] + (ss - FIT_HALF) * stride + fs - FIT_HALF
+                if usable[pixel]:
+                    surplus += counts[pixel] - window[ss, fs]
+        values[number, 0] = max(surplus, 1.0)
+        values[number, 1] = 0.0
+        values[number, 2] = 0.0
+        values[number, 3] = math.log(priors.sigma_px)
+        fit_spot(
+            counts,
+            usable,
+            stride,
+            positions[number],
+            window,
+            priors,
+            values[number],
+            errors[number],
+        )
+    for number in range(positions.size):
+        if accepted[number]:
+            window[:] = background[number]
+            if _expect(number, stride, positions, values, accepted, positions.size, rules, window):
+                fit_spot(
+                    counts,
+                    usable,
+                    stride,
+                    positions[number],
+                    window,
+                    priors,
+                    values[number],
+                    errors[number],
+                )

@@ -1,0 +1,113 @@
+"""From the merged results of all ranks to the outputs, and to what the user is told last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cxlsfind.config import RunConfig
+from cxlsfind.geometry.model import Geometry
+from cxlsfind.pipeline.plan import Plan
+from cxlsfind.pipeline.skips import count_lost, skip_lines
+from cxlsfind.writers.blocks import BlockOutput
+from cxlsfind.writers.cxi import TableSources
+from cxlsfind.writers.outputs import OutputSet, RunPlan, WrittenRun
+from cxlsfind.writers.summary import RunFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a run ended.
+
+    Parameters
+    ----------
+    lines
+        What the user should read.
+    lost_frames
+        Frames that were not processed; a file of unknown length counts as one.
+    next_command
+        The command to run next.
+    """
+
+    lines: tuple[str, ...]
+    lost_frames: int
+    next_command: str
+
+
+def write_outputs(
+    config: RunConfig,
+    plan: Plan,
+    blocks: Iterable[BlockOutput],
+    performance: dict[str, object],
+) -> Ending:
+    """Write all outputs of a run.
+
+    Parameters
+    ----------
+    blocks
+        Results in input order.
+    performance
+        What differs between runs of the same input.
+
+    Raises
+    ------
+    NothingProcessedError
+        No frame was processed.
+    """
+    run = plan.run
+    run_plan = RunPlan(
+        geometry=run.geometry,
+        stream_geometry_text=plan.stream_geometry,
+        facts=RunFacts(
+            command=config.command,
+            settings=config.settings(),
+            inputs=[config.input],
+            notes=plan.notes,
+        ),
+        sources=TableSources(
+            run.frames, run.groups, run.layout, run.masks, _mask_source(config, run.geometry)
+        ),
+        skipped=run.skipped,
+        search=search_options(config),
+        copy_header=config.copy_header,
+        jobs=len(os.sched_getaffinity(0)),
+    )
+    with OutputSet(config.output, overwrite=config.overwrite) as outputs:
+        written = outputs.write(run_plan, blocks)
+        outputs.commit(written, performance)
+        lines = tuple(_last_words(outputs, written, len(run.skipped)))
+    return Ending(lines, count_lost(written.skipped), written.next_command)
+
+
+def search_options(config: RunConfig) -> tuple[str, ...]:
+    """Return CrystFEL's options for the same peak search."""
+    return (
+        f"--threshold={config.threshold:g}",
+        f"--min-snr={config.min_snr:g}",
+        f"--min-pix-count={config.min_pix_count}",
+        f"--max-pix-count={config.max_pix_count}",
+        f"--local-bg-radius={config.local_bg_radius}",
+        f"--min-res={config.min_res}",
+        f"--max-res={config.max_res}",
+    )
+
+
+def _mask_source(config: RunConfig, geometry: Geometry) -> str:
+    """Return in words what the masks of a run are made of."""
+    named = {
+        f"{mask.file or 'the image file'}:{mask.data}"
+        for panel in geometry.panels
+        for mask in panel.masks
+    }
+    parts = [f"geometry {geometry.file}", *(sorted(named) or ["the detector's pixel mask, if any"])]
+    return ", ".join(parts if config.mask is None else [*parts, f"--mask {config.mask}"])
+
+
+def _last_words(outputs: OutputSet, written: WrittenRun, n_told: int) -> Iterator[str]:
+    """Yield what came of the run beside its counts; ``n_told`` skipped items were named before."""
+    yield from skip_lines(written.skipped[n_told:])
+    if written.table_obstacle:
+        yield f"note: no {outputs.names.cxi}: {written.table_obstacle}"
+    names = [name for name in outputs.names.all() if outputs.path(name).exists()]
+    yield f"written in {outputs.folder}: {', '.join(names)}"

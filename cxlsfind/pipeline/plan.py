@@ -1,0 +1,166 @@
+"""Everything that is found out before the first frame."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from cxlsfind import __version__
+from cxlsfind.config import RunConfig
+from cxlsfind.errors import InputError, InputProblemsError
+from cxlsfind.geometry.crystfel import read_geometry
+from cxlsfind.geometry.model import Geometry
+from cxlsfind.geometry.shipped import find_geometry
+from cxlsfind.io.inputs import InputList, read_inputs, wait_for_files
+from cxlsfind.io.reader import RunReader
+from cxlsfind.io.run import Run, open_run
+from cxlsfind.pipeline.blocks import Block, make_blocks
+from cxlsfind.pipeline.skips import skip_lines
+from cxlsfind.writers.outputs import OutputSet
+from cxlsfind.writers.stream import amended_geometry_text, stream_problems
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """A run that can start.
+
+    Parameters
+    ----------
+    run
+        The frames and how to read them.
+    blocks
+        In input order.
+    stream_geometry
+        The geometry as it goes into the stream.
+    shard_folder
+        Where ranks keep their results until they are merged; made for this run.
+    notes
+        What the user should know before the first frame; sentences.
+    """
+
+    run: Run
+    blocks: list[Block]
+    stream_geometry: str
+    shard_folder: Path
+    notes: tuple[str, ...]
+
+    def announcement(self) -> Iterator[str]:
+        """Yield the lines that open the log of a run."""
+        run = self.run
+        yield (
+            f"cxlsfind {__version__}: {len(run.frames)} frames in {len(run.groups)} "
+            f"dataset{'s' if len(run.groups) != 1 else ''}, geometry {run.geometry.file}"
+        )
+        yield from (f"note: {note}" for note in self.notes)
+        yield from skip_lines(run.skipped)
+
+
+def prepare(config: RunConfig) -> Plan:
+    """Read geometry and lists, find all frames, and make sure that outputs can be written.
+
+    Raises
+    ------
+    InputError
+        The run cannot start; with all problems that could be found, not just the first.
+    """
+    problems: list[str] = []
+    geometry = _collecting(problems, _read_geometry, config)
+    inputs = _collecting(problems, _read_inputs, config)
+    outputs = OutputSet(config.output, overwrite=config.overwrite)
+    _collecting(problems, outputs.check, _input_files(config, geometry, inputs))
+    run = None
+    if geometry is not None and inputs is not None:
+        run = _collecting(problems, _open, config, geometry, inputs)
+    if problems or run is None or inputs is None:
+        raise InputProblemsError(problems)
+    text = _stream_geometry(config, run)
+    paths = ("/".join(path) for path in run.frames.paths)
+    problems = stream_problems(run.geometry, text, run.frames.filenames, paths)
+    if problems:
+        raise InputProblemsError(problems)
+    return Plan(
+        run=run,
+        blocks=make_blocks(run.frames, run.groups),
+        stream_geometry=text,
+        shard_folder=_make_shard_folder(outputs.path(f".{config.output.name}.shards"), config),
+        notes=(*run.geometry.warnings, *inputs.notes, *run.notes),
+    )
+
+
+def _collecting(problems: list[str], step: Callable[..., T], *arguments: object) -> T | None:
+    """Return the result of a step; ``None`` after noting its problems."""
+    try:
+        return step(*arguments)
+    except InputProblemsError as error:
+        problems.extend(error.problems)
+    except InputError as error:
+        problems.append(str(error))
+    return None
+
+
+def _read_geometry(config: RunConfig) -> Geometry:
+    return read_geometry(find_geometry(config.geometry), need_beam=False)
+
+
+def _read_inputs(config: RunConfig) -> InputList:
+    inputs = read_inputs(config.input, prefix=config.prefix, basename=config.basename)
+    if inputs.problems:
+        raise InputProblemsError(inputs.problems)
+    wait_for_files(inputs.items, config.wait_for_file)
+    return inputs
+
+
+def _open(config: RunConfig, geometry: Geometry, inputs: InputList) -> Run:
+    return open_run(
+        inputs.items,
+        geometry,
+        channel=config.channel,
+        mask_file=config.mask,
+        mask_bad=config.mask_bad,
+        photon_energy_ev=config.photon_energy_ev,
+        camera_length_m=config.camera_length_m,
+        copy_headers=config.copy_header,
+    )
+
+
+def _input_files(
+    config: RunConfig, geometry: Geometry | None, inputs: InputList | None
+) -> list[Path]:
+    names = [] if config.input == "-" else [config.input]
+    names += [] if geometry is None else [geometry.file]
+    names += [] if config.mask is None else [config.mask]
+    names += [] if inputs is None else [item.filename for item in inputs.items]
+    return [Path(name) for name in dict.fromkeys(names)]
+
+
+def _stream_geometry(config: RunConfig, run: Run) -> str:
+    """Return the geometry for the stream, with what the data or an option had to add to it."""
+    with RunReader(run) as reader:
+        first = reader.header(0)
+    is_energy_ours = run.geometry.beam is None or config.photon_energy_ev is not None
+    is_clen_ours = run.geometry.clen is None or config.camera_length_m is not None
+    return amended_geometry_text(
+        run.geometry,
+        first.photon_energy_ev if is_energy_ours else None,
+        first.clen_m if is_clen_ours else None,
+    )
+
+
+def _make_shard_folder(folder: Path, config: RunConfig) -> Path:
+    """Make the folder; that it is there already means that somebody else is at work."""
+    try:
+        folder.mkdir(exist_ok=config.overwrite)
+        for leftover in folder.iterdir():
+            leftover.unlink()
+    except FileExistsError:
+        raise InputError(
+            f"{folder}: exists: another run is writing these outputs, or was killed while it did; "
+            "wait for it, or give --overwrite"
+        ) from None
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be used: {error.strerror}") from error
+    return folder

@@ -1,0 +1,201 @@
+"""What one block of frames adds to the outputs, in a form that travels through files."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.geometry.model import Geometry
+from cxlsfind.records import (
+    PEAK_DTYPE,
+    FrameResult,
+    FrameTable,
+    HeaderValue,
+    PeakArray,
+    Skipped,
+)
+from cxlsfind.writers.stream import stream_chunk
+
+#: Values of one header, one element per frame: int64, float64 (NaN: absent) or str ("": absent).
+HeaderColumn = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BlockOutput:
+    """Results of consecutive frames; arrays have one element per processed frame.
+
+    Parameters
+    ----------
+    frame
+        Numbers in the run's frame table, ascending; int64.
+    is_hit
+        Hit decision; bool.
+    n_peaks
+        Number of peaks; int64.
+    peaks
+        Peaks of all frames, one frame after the other; :data:`PEAK_DTYPE`.
+    photon_energy_ev, clen_m
+        Photon energy (eV) and camera length (m); float64.
+    detector_shift_m
+        Shift (x, y), metres; float64, shape (frames, 2).
+    mean_photons
+        Mean photons per usable pixel; float64.
+    n_censored
+        Pixels at the largest value of the data type; int64.
+    headers
+        Headers by path, in order of first use.
+    stream
+        Rendered chunks, in order; empty for frames that the stream leaves out.
+    skipped
+        Frames of the block that could not be read.
+    """
+
+    frame: npt.NDArray[np.int64]
+    is_hit: npt.NDArray[np.bool_]
+    n_peaks: npt.NDArray[np.int64]
+    peaks: PeakArray
+    photon_energy_ev: npt.NDArray[np.float64]
+    clen_m: npt.NDArray[np.float64]
+    detector_shift_m: npt.NDArray[np.float64]
+    mean_photons: npt.NDArray[np.float64]
+    n_censored: npt.NDArray[np.int64]
+    headers: dict[str, HeaderColumn]
+    stream: bytes
+    skipped: tuple[Skipped, ...] = ()
+
+    @classmethod
+    def from_results(
+        cls,
+        results: Sequence[FrameResult],
+        skipped: Sequence[Skipped],
+        *,
+        frames: FrameTable,
+        geometry: Geometry,
+        serial_start: int = 1,
+        non_hits_in_stream: bool = True,
+    ) -> BlockOutput:
+        """Gather the results of a block and render its part of the stream.
+
+        Parameters
+        ----------
+        results
+            In input order.
+        serial_start
+            Serial number of the run's first frame.
+        """
+        headers = [result.header for result in results]
+        chunks = (
+            stream_chunk(
+                result,
+                geometry,
+                filename=frames.filename(result.frame),
+                event=str(frames.event(result.frame)),
+                serial=serial_start + result.frame,
+            )
+            for result in results
+            if result.is_hit or non_hits_in_stream
+        )
+        return cls(
+            frame=np.array([result.frame for result in results], dtype=np.int64),
+            is_hit=np.array([result.is_hit for result in results], dtype=np.bool_),
+            n_peaks=np.array([len(result.peaks) for result in results], dtype=np.int64),
+            peaks=np.concatenate(
+                [np.empty(0, PEAK_DTYPE), *(result.peaks for result in results)], dtype=PEAK_DTYPE
+            ),
+            photon_energy_ev=np.array([header.photon_energy_ev for header in headers], np.float64),
+            clen_m=np.array([header.clen_m for header in headers], np.float64),
+            detector_shift_m=np.array(
+                [header.detector_shift_m for header in headers], np.float64
+            ).reshape(-1, 2),
+            mean_photons=np.array([result.mean_photons for result in results], np.float64),
+            n_censored=np.array([result.n_censored for result in results], np.int64),
+            headers=header_columns([header.values for header in headers]),
+            stream=b"".join(chunks),
+            skipped=tuple(skipped),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the block as the bytes of an uncompressed ``.npz`` file."""
+        arrays: dict[str, npt.NDArray[Any]] = {
+            name: getattr(self, name) for name in (*_PER_FRAME, "peaks")
+        }
+        arrays |= {f"header_{k}": column for k, column in enumerate(self.headers.values())}
+        text = json.dumps([list(self.headers), [asdict(item) for item in self.skipped]])
+        arrays["text"] = np.frombuffer(text.encode("ascii"), np.uint8)
+        arrays["stream"] = np.frombuffer(self.stream, np.uint8)
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> BlockOutput:
+        """Return the block that :meth:`to_bytes` stored.
+
+        Raises
+        ------
+        ValueError, KeyError, zipfile.BadZipFile
+            The bytes are damaged or something else.
+        """
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            paths, skipped = json.loads(arrays["text"].tobytes())
+            return cls(
+                **{name: arrays[name] for name in (*_PER_FRAME, "peaks")},
+                headers={path: arrays[f"header_{k}"] for k, path in enumerate(paths)},
+                stream=arrays["stream"].tobytes(),
+                skipped=tuple(Skipped(**item) for item in skipped),
+            )
+
+
+_PER_FRAME = (
+    "frame",
+    "is_hit",
+    "n_peaks",
+    "photon_energy_ev",
+    "clen_m",
+    "detector_shift_m",
+    "mean_photons",
+    "n_censored",
+)
+
+
+def header_columns(values: Sequence[dict[str, HeaderValue]]) -> dict[str, HeaderColumn]:
+    """Turn the headers of frames into one array per header.
+
+    A header that is text in one frame is text in all; one that is missing in a frame is NaN or
+    empty there, so that whole numbers become floats.
+    """
+    paths = dict.fromkeys(path for frame in values for path in frame)
+    return {path: _column([frame.get(path) for frame in values]) for path in paths}
+
+
+def join_columns(parts: Sequence[tuple[int, HeaderColumn | None]]) -> HeaderColumn:
+    """Concatenate the columns of one header over blocks.
+
+    Parameters
+    ----------
+    parts
+        Number of frames of each block and its column, ``None`` where the block lacks the header.
+    """
+    kinds = {column.dtype.kind for _, column in parts if column is not None}
+    if "U" in kinds:
+        return np.concatenate(
+            [np.zeros(n, "U1") if column is None else column.astype(str) for n, column in parts]
+        )
+    return np.concatenate([np.full(n, np.nan) if column is None else column for n, column in parts])
+
+
+def _column(values: Sequence[HeaderValue | None]) -> HeaderColumn:
+    if any(isinstance(value, str) for value in values):
+        return np.array(["" if value is None else str(value) for value in values], dtype=np.str_)
+    limits = np.iinfo(np.int64)
+    if all(isinstance(value, int) and limits.min <= value <= limits.max for value in values):
+        return np.array(values, dtype=np.int64)
+    return np.array(
+        [np.nan if value is None else float(value) for value in values], dtype=np.float64
+    )

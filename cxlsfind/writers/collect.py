@@ -1,0 +1,138 @@
+"""The results of a whole run, kept small: columns in memory, peaks in a nameless file."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.records import PEAK_DTYPE, PeakArray, Skipped
+from cxlsfind.writers.blocks import BlockOutput, HeaderColumn, join_columns
+
+#: Peaks that make a frame worth an attempt at indexing.
+INDEXABLE_PEAKS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResults:
+    """Everything found in a run; arrays have one element per processed frame, in input order.
+
+    Parameters
+    ----------
+    frame, is_hit, n_peaks, photon_energy_ev, clen_m, detector_shift_m, mean_photons, n_censored
+        As in :class:`BlockOutput`.
+    first_peak
+        Number of each frame's first peak in ``peaks``; int64.
+    peaks
+        Peaks of all frames, a read-only map of a file; :data:`PEAK_DTYPE`.
+    headers
+        Headers by path.
+    skipped
+        Frames and files that were not processed.
+    """
+
+    frame: npt.NDArray[np.int64]
+    is_hit: npt.NDArray[np.bool_]
+    n_peaks: npt.NDArray[np.int64]
+    photon_energy_ev: npt.NDArray[np.float64]
+    clen_m: npt.NDArray[np.float64]
+    detector_shift_m: npt.NDArray[np.float64]
+    mean_photons: npt.NDArray[np.float64]
+    n_censored: npt.NDArray[np.int64]
+    first_peak: npt.NDArray[np.int64]
+    peaks: PeakArray
+    headers: dict[str, HeaderColumn]
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def is_indexable(self) -> npt.NDArray[np.bool_]:
+        """Hits with peaks enough for an attempt at indexing."""
+        return self.is_hit & (self.n_peaks >= INDEXABLE_PEAKS)
+
+
+class ResultCollector:
+    """Takes blocks in input order and returns the results of the run.
+
+    A context manager: the map of the peaks ends with it.
+
+    Parameters
+    ----------
+    folder
+        Folder with room for all peaks, 84 bytes each.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._columns: list[BlockOutput] = []
+        self._n_peaks = 0
+
+    def __enter__(self) -> ResultCollector:
+        # Peaks of a night's run outgrow the memory of one rank; a file without a name cannot be
+        # left behind, however the run ends.
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=self._folder)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def add(self, block: BlockOutput) -> None:
+        """Take the next block.
+
+        Raises
+        ------
+        ValueError
+            The block does not follow the blocks before it.
+        """
+        last = next((int(b.frame[-1]) for b in reversed(self._columns) if len(b.frame)), -1)
+        if np.any(np.diff(block.frame, prepend=last) <= 0):
+            raise ValueError(f"frame {last} is followed by frames {block.frame.tolist()}")
+        self._file.write(block.peaks.tobytes())
+        self._n_peaks += len(block.peaks)
+        self._columns.append(replace(block, peaks=block.peaks[:0].copy(), stream=b""))
+
+    def results(self) -> RunResults:
+        """Return the results of all blocks."""
+        n_peaks = self._join("n_peaks", np.int64)
+        paths = dict.fromkeys(path for block in self._columns for path in block.headers)
+        return RunResults(
+            frame=self._join("frame", np.int64),
+            is_hit=self._join("is_hit", np.bool_),
+            n_peaks=n_peaks,
+            photon_energy_ev=self._join("photon_energy_ev", np.float64),
+            clen_m=self._join("clen_m", np.float64),
+            detector_shift_m=np.concatenate(
+                [np.empty((0, 2)), *(block.detector_shift_m for block in self._columns)]
+            ),
+            mean_photons=self._join("mean_photons", np.float64),
+            n_censored=self._join("n_censored", np.int64),
+            first_peak=np.cumsum(n_peaks) - n_peaks,
+            peaks=self._map_peaks(),
+            headers={
+                path: join_columns(
+                    [(len(block.frame), block.headers.get(path)) for block in self._columns]
+                )
+                for path in paths
+            },
+            skipped=tuple(item for block in self._columns for item in block.skipped),
+        )
+
+    def _map_peaks(self) -> PeakArray:
+        if self._n_peaks == 0:
+            return np.empty(0, PEAK_DTYPE)
+        self._file.flush()
+        return np.memmap(self._file, PEAK_DTYPE, "r", shape=(self._n_peaks,))
+
+    def _join(self, name: str, dtype: type[np.generic]) -> npt.NDArray[Any]:
+        return np.concatenate(
+            [np.empty(0, dtype), *(getattr(block, name) for block in self._columns)]
+        )

@@ -1,0 +1,151 @@
+"""``hits.json``: the run in numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind import __version__
+from cxlsfind.geometry.model import Geometry
+from cxlsfind.records import Skipped
+from cxlsfind.writers.collect import RunResults
+from cxlsfind.writers.stream import encode
+
+#: Raised when the meaning of a field changes; new fields do not raise it.
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the summary says of a run beside its results.
+
+    Parameters
+    ----------
+    command
+        The command line, without options that do not change results.
+    settings
+        Settings by name, ready for JSON.
+    inputs
+        Files that were read as the run's input, as the user gave them.
+    sources
+        Where energy, camera length and the like come from, in words, by name.
+    notes, warnings
+        What the user should know; sentences.
+    """
+
+    command: str
+    settings: Mapping[str, Any]
+    inputs: Sequence[str]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
+def summarise(
+    facts: RunFacts,
+    geometry: Geometry,
+    results: RunResults,
+    skipped: Sequence[Skipped],
+    *,
+    n_frames: int,
+    table_obstacle: str,
+    lost: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Return the summary of a run; the same run gives the same summary.
+
+    Parameters
+    ----------
+    skipped
+        All frames and files that were not processed, in input order.
+    n_frames
+        Frames of the run, processed or not.
+    table_obstacle
+        Why there is no ``hits.cxi``; empty when there is one.
+    lost
+        What the derived geometry could not keep; sentences.
+    """
+    processed, hits = len(results.frame), int(results.is_hit.sum())
+    return {
+        "schema": SCHEMA,
+        "program": "cxlsfind",
+        "version": __version__,
+        "command": facts.command,
+        "settings": facts.settings,
+        "geometry": {
+            "file": geometry.file,
+            "sha256": hashlib.sha256(encode(geometry.text)).hexdigest(),
+            "warnings": geometry.warnings,
+        },
+        "inputs": facts.inputs,
+        "frames": n_frames,
+        "processed": processed,
+        "hits": hits,
+        "hit_rate": hits / processed if processed else None,
+        "indexable": int(results.is_indexable.sum()),
+        "peaks": int(results.n_peaks.sum()),
+        "peaks_in_hits": int(results.n_peaks[results.is_hit].sum()),
+        "mean_photons_per_pixel": _spread(results.mean_photons),
+        "frames_with_saturated_pixels": int(np.count_nonzero(results.n_censored)),
+        "photon_energy_eV": _spread(results.photon_energy_ev),
+        "camera_length_m": _spread(results.clen_m),
+        "sources": facts.sources,
+        "skipped": {
+            "frames": sum(item.frames or 0 for item in skipped),
+            "of_unknown_length": sum(item.frames is None for item in skipped),
+            "list": [asdict(item) for item in skipped],
+        },
+        "peak_table": {"written": not table_obstacle, "obstacle": table_obstacle or None},
+        "notes": [*facts.notes, *lost],
+        "warnings": facts.warnings,
+        "software": software_versions(),
+    }
+
+
+def software_versions() -> dict[str, str]:
+    """Return the versions of what the results may depend on."""
+    packages = ("numpy", "numba", "h5py", "hdf5plugin")
+    return {
+        "python": platform.python_version(),
+        "hdf5": h5py.version.hdf5_version,
+        **{name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def summary_bytes(summary: Mapping[str, Any]) -> bytes:
+    """Return a summary as JSON: order kept, numbers that are not finite as ``null``."""
+    text = json.dumps(_plain(summary), indent=1, ensure_ascii=True, allow_nan=False)
+    return text.encode("ascii") + b"\n"
+
+
+def _spread(values: npt.NDArray[np.float64]) -> dict[str, float] | None:
+    if len(values) == 0:
+        return None
+    return {
+        "mean": float(values.mean()),
+        "min": float(values.min()),
+        "max": float(values.max()),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value in the types of JSON."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value

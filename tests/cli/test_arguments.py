@@ -1,0 +1,106 @@
+"""Options: what is refused, what the file adds, what is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cxlsfind.cli.arguments import build_parser, read_arguments
+from cxlsfind.config import PeakMethod
+
+LEAST = ["-i", "files.lst", "-g", "Eiger4M.geom", "-o", "hits.stream", "--threshold=5"]
+
+
+def test_defaults_are_crystfels() -> None:
+    """Defaults of options that CrystFEL has are CrystFEL's."""
+    config = read_arguments(LEAST)
+    assert config.peaks is PeakMethod.PEAKFINDER8
+    assert (config.min_snr, config.min_pix_count, config.max_pix_count) == (5.0, 2, 200)
+    assert (config.local_bg_radius, config.min_res, config.max_res) == (3, 0, 0)
+    assert config.serial_start == 1
+    assert config.non_hits_in_stream
+    assert config.output == Path("hits.stream")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "missing: -i, -g, -o"),
+        (LEAST[:-1], "needs --threshold"),
+        ([*LEAST, "--resume"], "--resume is not available"),
+        ([*LEAST, "--time-limit=3600"], "--time-limit is not available"),
+        ([*LEAST, "--follow"], "--follow is not available"),
+        ([*LEAST, "--copy-hits", "hits.h5"], "--copy-hits is not available"),
+        ([*LEAST, "-j", "0"], "0 is below 1"),
+        ([*LEAST, "--min-pix-count=5", "--max-pix-count=4"], "is larger than"),
+        ([*LEAST, "--photon-energy=-3"], "not above zero"),
+        ([*LEAST, "--threshold=nan"], "not a finite number"),
+        ([*LEAST, "--wait-for-file=-2"], "neither a time"),
+        ([*LEAST, "--min-snrr=4"], "unrecognized arguments"),
+        ([*LEAST, "--config", "no-such.toml"], "no-such.toml"),
+    ],
+)
+def test_usage_errors(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A usage error ends with code 2 and says what is wrong."""
+    with pytest.raises(SystemExit) as ended:
+        read_arguments(argv)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_flags_win_over_the_file(tmp_path: Path) -> None:
+    """Keys of the file are options without dashes; the command line overrides them."""
+    file = tmp_path / "night.toml"
+    file.write_text(
+        'i = "files.lst"\ngeometry = "a.geom"\noutput = "x.stream"\nthreshold = 4\n'
+        "min-snr = 6.5\noverwrite = true\nno-non-hits-in-stream = false\n"
+        'copy-header = ["/a", "/b"]\n'
+    )
+    config = read_arguments(["--config", str(file), "--min-snr=7", "-g", "b.geom"])
+    assert (config.min_snr, config.threshold, config.geometry) == (7.0, 4.0, "b.geom")
+    assert config.overwrite
+    assert config.non_hits_in_stream
+    assert config.copy_header == ("/a", "/b")
+    assert read_arguments(["--config", str(file), "--copy-header=/c"]).copy_header == ("/c",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("min_snr = 5", "unknown key 'min_snr'"),
+        ("resume = true", "unknown key 'resume'"),
+        ('overwrite = "yes"', "true or false"),
+        ("threshold = true", "a number or a string"),
+        ("threshold = ", "Invalid value"),
+        ('threshold = "five"', "not a number"),
+    ],
+)
+def test_bad_file_keys(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong key or value in the file is a usage error that names it."""
+    file = tmp_path / "night.toml"
+    file.write_text(text)
+    with pytest.raises(SystemExit) as ended:
+        read_arguments([*LEAST, "--config", str(file)])
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_recorded_command_leaves_out_what_changes_nothing() -> None:
+    """-j and --overwrite do not reach the outputs; everything else does, quoted."""
+    config = read_arguments([*LEAST, "-j", "4", "--overwrite", "--prefix=a b/"])
+    assert config.command == (
+        "cxlsfind -i files.lst -g Eiger4M.geom -o hits.stream --threshold=5 '--prefix=a b/'"
+    )
+    for spelling in (["-j4"], ["-j=4"], ["-j", "4"]):
+        assert read_arguments([*LEAST, *spelling]).command == read_arguments(LEAST).command
+
+
+def test_help_names_every_option() -> None:
+    """The help lists what the parser knows, apart from options of later versions."""
+    text = build_parser().format_help()
+    for option in ("--threshold", "--mask-bad", "--channel", "--max-skipped", "--config"):
+        assert option in text
+    assert "--resume" not in text

@@ -1,0 +1,14 @@
+photon_energy = 0x2328
+clen = 1e-1
+adu_per_photon = 2 ADU
+res = 1e4 per metre
+p0/min_ss = 0
+p0/max_ss = 59
+p0/fs = x
+p0/ss = y
+p0/min_fs = 1.9
+p0/max_fs = 0x1f
+p0/corner_x = 5,5
+p0/corner_y = abc
+p0/max_adu = inf
+p0/no_index = yes

@@ -1,0 +1,13 @@
+photon_energy = 9000 eV
+clen = 0.1 m
+res = 13333.3
+adu_per_photon = 1
+a/min_fs = 0
+a/max_fs = 99
+a/min_ss = 0
+a/max_ss = 59
+a/corner_x = -50.25
+a/corner_y = -30.5
+a/fs = x
+a/ss = y
+group_x =

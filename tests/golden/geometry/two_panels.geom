@@ -1,0 +1,31 @@
+photon_energy = 9000 eV
+clen = 0.1 m
+res = 13333.3
+adu_per_photon = 1
+max_adu = 65000
+top/min_fs = 0
+top/min_ss = 0
+top/max_ss = 59
+top/corner_x = -50.25
+top/corner_y = -30.5
+top/max_fs = 63
+top/fs = +0.9999x -0.0057y
+top/ss = 0.0057x + 0.9999y +0.0001z
+
+res = 5814.0
+max_adu = 1e5
+coffset = 0.001
+low/min_ss = 0
+low/max_ss = 59
+low/corner_y = -30.5
+low/min_fs = 64
+low/max_fs = 127
+low/fs = -y
+low/ss = -x
+low/corner_x = 1e2
+low/no_index = true
+
+rigid_group_q = top,low
+group_a = top
+group_b = low
+group_all = a,b

@@ -1,0 +1,31 @@
+"""Launchers are recognised by their environment, and lonely ranks are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxlsfind.parallel.comm import SerialComm
+from cxlsfind.parallel.launch import connect, launched_rank, launched_ranks
+
+
+@pytest.mark.parametrize(
+    ("environment", "ranks", "rank"),
+    [
+        ({}, 1, 0),
+        ({"PMI_SIZE": "4", "PMI_RANK": "3"}, 4, 3),
+        ({"OMPI_COMM_WORLD_SIZE": "16", "OMPI_COMM_WORLD_RANK": "0"}, 16, 0),
+        ({"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1"}, 2, 1),
+        # A batch script itself is no step: it has the job's size but was not started in parallel.
+        ({"SLURM_NTASKS": "32"}, 1, 0),
+        ({"PMI_SIZE": "junk"}, 1, 0),
+    ],
+)
+def test_launcher_environment(environment: dict[str, str], ranks: int, rank: int) -> None:
+    """Size and rank come from whichever launcher there is."""
+    assert launched_ranks(environment) == ranks
+    assert launched_rank(environment) == rank
+
+
+def test_without_launcher_no_mpi() -> None:
+    """A plain start needs no MPI library."""
+    assert isinstance(connect({}), SerialComm)

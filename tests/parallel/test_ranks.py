@@ -1,0 +1,159 @@
+"""Ranks under mpirun: the same outputs as one rank, and one failure ends them all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cxlsfind.sim.detector import DETECTORS
+from cxlsfind.sim.frames import FrameSettings
+from cxlsfind.sim.run import SimulatedRun, simulate_run
+
+MPIRUN = shutil.which(
+    "mpirun", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+)
+ROOT = Path(__file__).resolve().parents[2]
+CODE = "import sys; from cxlsfind.cli.main import main; sys.exit(main())"
+
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(MPIRUN is None, reason="no mpirun"),
+    pytest.mark.timeout(300),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> SimulatedRun:
+    """Return a run of 300 frames in three files, so that there are several blocks."""
+    settings = FrameSettings(DETECTORS["Eiger500K"], spots=20, seed=11)
+    folder = tmp_path_factory.mktemp("ranks")
+    return simulate_run(folder, settings, 300, frames_per_file=130)
+
+
+def command(run: SimulatedRun, ranks: int, *options: str, code: str = CODE) -> list[str]:
+    start = [str(MPIRUN), "-n", str(ranks)] if ranks else []
+    return [
+        *start, sys.executable, "-c", code,
+        "-i", str(run.list), "-g", str(run.geometry), "-o", "hits.stream",
+        "--peaks=peakfinder8", "--threshold=5", *options,
+    ]  # fmt: skip
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "HYDRA_LAUNCHER": "fork"}
+
+
+def start(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(exist_ok=True)
+    return subprocess.run(
+        words, cwd=folder, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+def outputs(folder: Path) -> dict[str, bytes]:
+    """Return the files of a run; of the summary everything but the object ``run``."""
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    summary = json.loads(files.pop("hits.json"))
+    del summary["run"]
+    files["summary"] = json.dumps(summary).encode()
+    return files
+
+
+def test_any_number_of_ranks_gives_the_same_bytes(run: SimulatedRun, tmp_path: Path) -> None:
+    """No mpirun, 1, 2, 3 and 5 ranks, and 2 threads per rank: the same files, byte for byte."""
+    runs = {}
+    plain = [("none", 0), ("1", 1), ("2", 2), ("3", 3), ("5", 5)]
+    for name, ranks, options in [*((*case, ()) for case in plain), ("2x2", 2, ("-j2",))]:
+        ended = start(command(run, ranks, *options), tmp_path / name)
+        assert ended.returncode == 0, ended.stderr
+        assert "300 images processed" in ended.stderr
+        assert ended.stdout.splitlines()[-1].startswith("HDF5_PLUGIN_PATH=")
+        runs[name] = outputs(tmp_path / name)
+    for name, files in runs.items():
+        # The only absolute path is that of the data, which is the same for all.
+        assert files.keys() == runs["none"].keys()
+        for file, content in files.items():
+            assert content == runs["none"][file], f"{file} of run {name} differs"
+
+
+def test_a_crash_on_one_rank_ends_all(run: SimulatedRun, tmp_path: Path) -> None:
+    """An unexpected exception stops every rank at once and names rank, file and event."""
+    code = (
+        "import sys\n"
+        "from cxlsfind.cli.main import main\n"
+        "from cxlsfind.pipeline import processor\n"
+        "original = processor._Worker.read\n"
+        "def read(self, frame):\n"
+        "    if frame == 200: raise ZeroDivisionError('planted')\n"
+        "    return original(self, frame)\n"
+        "processor._Worker.read = read\n"
+        "sys.exit(main())\n"
+    )
+    began = time.monotonic()
+    ended = start(command(run, 3, code=code), tmp_path / "crash")
+    assert ended.returncode not in (0, 2, 3, 4, 5)
+    assert "data_000002//70" in ended.stderr
+    assert "rank " in ended.stderr
+    assert "ZeroDivisionError: planted" in ended.stderr
+    assert time.monotonic() - began < 60
+    assert not list((tmp_path / "crash").glob("hits.*"))
+
+
+def test_refused_input_ends_all_with_its_code(run: SimulatedRun, tmp_path: Path) -> None:
+    """What rank 0 refuses is said once, and every rank ends with the code for it."""
+    words = command(run, 2)
+    words[words.index("-g") + 1] = "no-such.geom"
+    ended = start(words, tmp_path / "refused")
+    assert ended.returncode == 3
+    assert ended.stderr.count("no-such.geom") == 1
+
+
+def test_lonely_ranks_are_refused(run: SimulatedRun, tmp_path: Path) -> None:
+    """Ranks that a launcher of another MPI family started are told so instead of writing."""
+    (tmp_path / "alone").mkdir()
+    ended = subprocess.run(
+        command(run, 0),
+        cwd=tmp_path / "alone",
+        env={**environment(), "OMPI_COMM_WORLD_SIZE": "4", "OMPI_COMM_WORLD_RANK": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 3
+    assert "4 ranks were started, but each sees 1" in ended.stderr
+    assert not list((tmp_path / "alone").iterdir())
+
+
+def test_serial_run_needs_no_mpi_library(run: SimulatedRun, tmp_path: Path) -> None:
+    """Without mpirun the job runs where mpi4py cannot even be imported."""
+    code = "import sys; sys.modules['mpi4py'] = None\n" + CODE
+    ended = start(command(run, 0, code=code), tmp_path / "serial")
+    assert ended.returncode == 0, ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stop_on_request(run: SimulatedRun, tmp_path: Path, number: int) -> None:
+    """SIGTERM and Ctrl-C end a run with 75, and nothing is left behind."""
+    code = (
+        "import sys, os, signal\n"
+        "from cxlsfind.cli.main import main\n"
+        "from cxlsfind.pipeline import processor\n"
+        "original = processor._Worker.read\n"
+        "def read(self, frame):\n"
+        f"    if frame == 70: os.kill(os.getpid(), {int(number)})\n"
+        "    return original(self, frame)\n"
+        "processor._Worker.read = read\n"
+        "sys.exit(main())\n"
+    )
+    ended = start(command(run, 0, code=code), tmp_path / "stopped")
+    assert ended.returncode == 75, ended.stderr
+    assert "stopped on request" in ended.stderr
+    assert not list((tmp_path / "stopped").iterdir())
