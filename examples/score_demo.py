@@ -25,7 +25,7 @@ def read_peaks(stream: Path) -> dict[tuple[str, str], np.ndarray]:
             file, peaks = Path(line.partition(": ")[2]).name, []
         elif line.startswith("Event: "):
             event = line.partition(": ")[2]
-        elif line.startswith("fs/px"):
+        elif line.lstrip().startswith("fs/px"):
             is_table = True
         elif line.startswith("End of peak list"):
             is_table = False

@@ -45,7 +45,7 @@ class RingStatistics:
         They are those of :meth:`of_image` for the same counts, bit by bit.
         """
         rings, n_pixels = self._image.rings, self._n_pixels.copy()
-        bad = frame.bad[self._image.usable[frame.bad] & (rings[frame.bad] >= 0)]
+        bad = frame.bad[self._image.usable[frame.bad] & (rings[frame.bad] > 0)]
         np.subtract.at(n_pixels, rings[bad], 1)
         self._histogram[:] = 0
         large = np.empty(frame.index.size, np.int32)
@@ -90,7 +90,7 @@ class RingStatistics:
     ) -> None:
         """Clip rings with large sums photon by photon, in the order of panels."""
         ring = self._image.rings[frame.index]
-        chosen = np.flatnonzero((ring >= 0) & is_inexact[ring])
+        chosen = np.flatnonzero((ring > 0) & is_inexact[ring])
         panel = np.empty(chosen.size, np.int32)
         locate(frame.index[chosen], self._image.windows, panel)
         order = chosen[np.lexsort((panel, ring[chosen]))]

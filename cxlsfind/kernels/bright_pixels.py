@@ -28,7 +28,7 @@ class Image(NamedTuple):
     usable
         Pixels the run's mask lets through.
     rings
-        Ring of each pixel; -1 for none.
+        Ring of each pixel; 0 and less are none.
     windows
         One row per panel: start, stride, height, width; int64.
     max_adu
@@ -115,7 +115,7 @@ def select_bright_photons(
         value = np.float32(count[photon])
         if value > threshold:
             ring = rings[index[photon]]
-            if ring >= 0 and value > limits.upper[ring]:
+            if ring > 0 and value > limits.upper[ring]:
                 bright[n_bright] = index[photon]
                 n_bright += 1
     return n_bright
@@ -145,7 +145,7 @@ def select_bright_pixels(image: Image, limits: RingLimits, bright: npt.NDArray[n
 def is_free(image: Image, pixel: int) -> bool:
     """Return whether a pixel is good and belongs to no peak yet."""
     return bool(
-        image.usable[pixel] and image.rings[pixel] >= 0 and not image.state[pixel] & (CLAIMED | BAD)
+        image.usable[pixel] and image.rings[pixel] > 0 and not image.state[pixel] & (CLAIMED | BAD)
     )
 
 

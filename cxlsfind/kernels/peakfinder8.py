@@ -252,7 +252,7 @@ def _local_background(
     peaks.n_background[place] = n
     if n == 0:
         ring = image.rings[start + centre[0] * stride + centre[1]]
-        peaks.background[place] = limits.mean[ring] if ring >= 0 else np.float32(0)
+        peaks.background[place] = limits.mean[ring] if ring > 0 else np.float32(0)
         peaks.sigma[place] = _SIGMA_UNKNOWN
         return brightest
     mean = total / np.float32(n)

@@ -4,6 +4,9 @@ The arithmetic is CrystFEL's peakfinder8: single precision, five rounds, pixels 
 Photon frames take the short way: whole-number sums below 2**24 are exact in single precision in
 any order, so that a histogram per ring gives the same bits as a pass over all pixels. Rings whose
 sums are larger are gone through again, photon by photon.
+
+Rings count from 1. Pixels of ring 0 have their corner under the beam; they are left out, as in
+CrystFEL, like those outside all panels.
 """
 
 from __future__ import annotations
@@ -50,9 +53,9 @@ class RingLimits(NamedTuple):
 def count_pixels(
     rings: npt.NDArray[np.int32], usable: npt.NDArray[np.bool_], n_pixels: npt.NDArray[np.int64]
 ) -> None:
-    """Add the usable pixels to the number of pixels of their ring; ring -1 is none."""
+    """Add the usable pixels to the number of pixels of their ring; ring 0 and less are none."""
     for pixel in range(rings.size):
-        if rings[pixel] >= 0 and usable[pixel]:
+        if rings[pixel] > 0 and usable[pixel]:
             n_pixels[rings[pixel]] += 1
 
 
@@ -82,7 +85,7 @@ def fill_histogram(
     n_large = 0
     for photon in range(index.size):
         ring = rings[index[photon]]
-        if ring < 0:
+        if ring <= 0:
             continue
         if count[photon] < N_COLUMNS:
             histogram[ring, count[photon]] += 1
@@ -244,7 +247,7 @@ def clip_dense(
             for ss in range(height):
                 for pixel in range(start + ss * stride, start + ss * stride + width):
                     ring = rings[pixel]
-                    if ring < 0 or is_bad[pixel] or not usable[pixel]:
+                    if ring <= 0 or is_bad[pixel] or not usable[pixel]:
                         continue
                     value = values[pixel]
                     if limits.lower[ring] < value < limits.upper[ring]:

@@ -116,9 +116,9 @@ class ProgressDisplay:
         if self._bar is not None:
             text = f"{counts.hits} hits ({_percent(counts.hits, counts.processed)})"
             self._bar.update(self._task, completed=done, description=text, rate=rate)
-        elif self._is_shown and now - self._last_line >= _LINE_INTERVAL_S:
+        elif self._is_shown and done and now - self._last_line >= _LINE_INTERVAL_S:
             self._last_line = now
-            left = (self._total - done) / rate if rate else float("inf")
+            left = (self._total - done) / rate
             say(f"{counts.sentence()}, {rate:.1f} images/sec, about {left:.0f} s left.")
 
 

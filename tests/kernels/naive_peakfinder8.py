@@ -52,7 +52,7 @@ def ring_limits(values, usable, rings, windows, settings):
         for start, stride, height, width in windows:
             for pixel in pixels_of(start, stride, height, width):
                 ring, value = rings[pixel], F(values[pixel])
-                if usable[pixel] and ring >= 0 and lower[ring] < value < upper[ring]:
+                if usable[pixel] and ring > 0 and lower[ring] < value < upper[ring]:
                     n[ring] += 1
                     total[ring] += value
                     squares[ring] += value * value
@@ -95,7 +95,7 @@ def search_panel(panel, window, values, usable, rings, mean, upper, settings):
 
     def is_free(ss, fs):
         pixel = at(ss, fs)
-        return usable[pixel] and rings[pixel] >= 0 and not claimed[ss, fs]
+        return usable[pixel] and rings[pixel] > 0 and not claimed[ss, fs]
 
     def is_quiet(ss, fs):
         return F(values[at(ss, fs)]) < upper[rings[at(ss, fs)]]
