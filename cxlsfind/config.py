@@ -37,6 +37,14 @@ class RunConfig:
         Which value of ``mask`` means a bad pixel: ``0``, ``1`` or ``nonzero``.
     channel
         Threshold channel of detectors that write several; number or name; ``None``: the first.
+    false_peaks
+        False peaks expected per frame, over the whole detector.
+    max_peaks
+        Most peaks of a frame that the Poisson finder reports.
+    hit_fpr
+        Share of blank frames that may be called hits.
+    pulses_per_frame
+        X-ray pulses per frame: a pixel counts one photon per pulse at most.
     min_peaks
         Peaks that make a hit; ``None`` leaves the decision to the finder.
     wait_for_file
@@ -54,7 +62,11 @@ class RunConfig:
     threads: int = 1
     prefix: str = ""
     basename: bool = False
-    peaks: PeakMethod = PeakMethod.PEAKFINDER8
+    peaks: PeakMethod = PeakMethod.POISSON
+    false_peaks: float = 1.0
+    max_peaks: int = 500
+    hit_fpr: float = 1e-3
+    pulses_per_frame: float = 1000.0
     threshold: float | None = None
     min_snr: float = 5.0
     min_pix_count: int = 2

@@ -253,6 +253,32 @@ class FrameTable:
         return EventId(self.paths[int(self.path[frame])], tuple(int(d) for d in self.dims[frame]))
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a finder that knows its statistics says of a frame as a whole.
+
+    Parameters
+    ----------
+    n_peaks
+        How many peaks of the frame, from the first, are reported; the rest, less significant,
+        goes into the table behind its count.
+    hit_p_value
+        Probability that a blank frame looks at least as much like a hit.
+    log_bayes_factor
+        Natural logarithm of the factor by which the photons change the odds of a hit.
+    frame_class
+        ``hit``, ``blank``, ``no_jet`` or ``beam_off``.
+    expected_false_peaks
+        Peaks that the cut lets through in a blank frame, on average.
+    """
+
+    n_peaks: int
+    hit_p_value: float
+    log_bayes_factor: float
+    frame_class: str
+    expected_false_peaks: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
     """What was found in one processed frame.
@@ -279,3 +305,9 @@ class FrameResult:
     header: FrameHeader
     mean_photons: float
     n_censored: int
+    verdict: Verdict | None = None
+
+    @property
+    def n_peaks(self) -> int:
+        """Number of reported peaks; those behind them in ``peaks`` are for the table alone."""
+        return len(self.peaks) if self.verdict is None else self.verdict.n_peaks

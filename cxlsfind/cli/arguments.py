@@ -56,6 +56,10 @@ def read_arguments(argv: Sequence[str]) -> RunConfig:
         prefix=arguments.prefix,
         basename=arguments.basename,
         peaks=PeakMethod(arguments.peaks),
+        false_peaks=arguments.false_peaks,
+        max_peaks=arguments.max_peaks,
+        hit_fpr=arguments.hit_fpr,
+        pulses_per_frame=arguments.pulses_per_frame,
         threshold=arguments.threshold,
         min_snr=arguments.min_snr,
         min_pix_count=arguments.min_pix_count,
@@ -189,8 +193,37 @@ def _add_finder_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--peaks",
         choices=[str(method) for method in PeakMethod],
-        default=str(PeakMethod.PEAKFINDER8),
-        help="peak finder",
+        default=str(PeakMethod.POISSON),
+        help="peak finder: the Poisson likelihood ratio (default), or CrystFEL's peakfinder8",
+    )
+    group.add_argument(
+        "--false-peaks",
+        metavar="X",
+        type=_positive,
+        default=1.0,
+        help="poisson: false peaks expected per frame, over the whole detector (default 1)",
+    )
+    group.add_argument(
+        "--max-peaks",
+        metavar="N",
+        type=_at_least(1),
+        default=500,
+        help="poisson: most peaks of a frame; the most significant ones are kept (default 500)",
+    )
+    group.add_argument(
+        "--hit-fpr",
+        metavar="P",
+        type=_share,
+        default=1e-3,
+        help="poisson: share of blank frames that may be called hits (default 0.001)",
+    )
+    group.add_argument(
+        "--pulses-per-frame",
+        metavar="N",
+        type=_at_least(1),
+        default=1000,
+        help="poisson: X-ray pulses in a frame; a pixel counts one photon per pulse at most "
+        "(default 1000)",
     )
     group.add_argument(
         "--threshold",
@@ -241,7 +274,7 @@ def _add_finder_options(group: argparse._ArgumentGroup) -> None:
         "--min-peaks",
         metavar="N",
         type=_at_least(0),
-        help="peaks that make a frame a hit (default 5)",
+        help="peaks that make a frame a hit (default: peakfinder8 5; poisson decides by --hit-fpr)",
     )
 
 
@@ -277,7 +310,8 @@ def _check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> No
     ]
     if missing:
         parser.error(f"missing: {', '.join(missing)}")
-    if arguments.threshold is None:
+    is_peakfinder8 = arguments.peaks == PeakMethod.PEAKFINDER8
+    if arguments.threshold is None and is_peakfinder8:
         parser.error(
             "--peaks=peakfinder8 needs --threshold: CrystFEL's default of 800 finds nothing in "
             "photon counts. It is the smallest count of a peak's pixels; 5 suits a background "
@@ -360,6 +394,13 @@ def _positive(text: str) -> float:
     value = _number(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not above zero")
+    return value
+
+
+def _share(text: str) -> float:
+    value = _number(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
     return value
 
 

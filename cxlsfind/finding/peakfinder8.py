@@ -28,6 +28,7 @@ from cxlsfind.kernels.bright_pixels import (
     CLAIMED,
     Image,
     clear_counts,
+    list_near,
     locate,
     scatter_counts,
     select_bright_photons,
@@ -110,10 +111,10 @@ class Peakfinder8:
     geometry, layout
         Detector and frame array.
     radius_bins
-        Ring of every pixel (:func:`cxlsfind.geometry.maps.radius_bins`); int32. Read only, and
-        shared between finders unless the settings limit the radius.
+        Ring of every pixel (:func:`cxlsfind.geometry.maps.radius_bins`); int32. Read only, so
+        that threads can share it.
     usable
-        Pixels that the run's mask lets through; bool. Read only and shared.
+        Pixels that the run's mask lets through; bool. Read only as well.
     shift_m
         Shift (x, y) of the detector for which ``radius_bins`` was made, metres.
     """
@@ -129,15 +130,13 @@ class Peakfinder8:
     ) -> None:
         self._geometry = geometry
         self._threshold = np.float32(settings.threshold)
-        rings = radius_bins
         if settings.min_res > 0.0 or settings.max_res > 0.0:
-            inside = _is_within(radii(geometry, layout, shift_m), settings)
-            rings = np.where(inside, radius_bins, np.int32(-1))
+            usable = usable & _is_within(radii(geometry, layout, shift_m), settings)
         self._image = Image(
             values=np.zeros(layout.n_pixels, np.float32),
             state=np.zeros(layout.n_pixels, np.uint8),
             usable=usable,
-            rings=rings,
+            rings=radius_bins,
             windows=window_table(layout),
             max_adu=np.array([panel.max_adu for panel in geometry.panels], np.float32),
         )
@@ -146,6 +145,9 @@ class Peakfinder8:
         self._cuts = Cuts(
             min_snr, settings.min_pix_count, settings.max_pix_count, settings.local_bg_radius
         )
+        # The background of a peak reaches less than this far from one of its pixels in the array.
+        rows = 2 * settings.local_bg_radius + 1
+        self._reach = rows * max(window.stride for window in layout.windows)
         self._peaks = new_peak_table(MAX_PEAKS)
         self._corner = np.array([(p.min_fs, p.min_ss) for p in geometry.panels], np.float64)
 
@@ -197,12 +199,14 @@ class Peakfinder8:
         image, index, count = self._image, frame.index, frame.count
         limits = self._statistics.of_photons(frame)
         bright = np.empty(index.size, np.int32)
-        n_bright = select_bright_photons(index, count, image.rings, limits, self._threshold, bright)
+        n_bright = select_bright_photons(index, count, image, limits, self._threshold, bright)
         if n_bright == 0:
             return 0
-        scatter_counts(index, count, image.values)
+        near = np.empty(index.size, np.int32)
+        near = near[: list_near(index, bright[:n_bright], self._reach, near)]
+        scatter_counts(index[near], count[near], image.values)
         n_peaks = self._search(image, limits, bright[:n_bright])
-        clear_counts(index, image.values)
+        clear_counts(index[near], image.values)
         return n_peaks
 
     def _search(self, image: Image, limits: RingLimits, bright: npt.NDArray[np.int32]) -> int:
@@ -230,7 +234,9 @@ class Peakfinder8:
         peaks["panel"] = found.panel
         peaks["intensity"] = found.intensity
         peaks["photons"] = found.intensity / gain
-        peaks["sigma_photons"] = np.sqrt(found.total / gain + (background_error / gain) ** 2)
+        peaks["sigma_photons"] = np.sqrt(
+            np.maximum(found.total, 0) / gain + (background_error / gain) ** 2
+        )
         peaks["background"] = found.background / gain
         peaks["snr"] = found.snr
         peaks["n_pixels"] = found.n_pixels

@@ -108,13 +108,14 @@ def mean_photons(
     Censored pixels, which may read anything, are left out. Parameters and errors are those of
     :func:`normalise`.
     """
-    here = _usable_here(frame, usable)
-    here[frame.censored] = False
-    n_usable = np.count_nonzero(here)
-    if n_usable == 0:
+    n_usable = np.count_nonzero(usable) - frame.bad.size - frame.censored.size
+    if n_usable <= 0:
         return float("nan")
     if isinstance(frame, PhotonFrame):
-        return float(frame.count[here[frame.index]].sum(dtype=np.float64)) / n_usable
+        lost = frame.count[np.searchsorted(frame.index, frame.censored)]
+        return float(frame.count.sum(dtype=np.float64) - lost.sum(dtype=np.float64)) / n_usable
+    here = _usable_here(frame, usable)
+    here[frame.censored] = False
     gains = adu_per_photon(geometry, photon_energy_ev)
     return sum_photons(frame.values, here, window_table(layout), gains) / n_usable
 

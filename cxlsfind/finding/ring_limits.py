@@ -44,12 +44,13 @@ class RingStatistics:
 
         They are those of :meth:`of_image` for the same counts, bit by bit.
         """
-        rings, n_pixels = self._image.rings, self._n_pixels.copy()
-        bad = frame.bad[self._image.usable[frame.bad] & (rings[frame.bad] > 0)]
+        rings, usable = self._image.rings, self._image.usable
+        n_pixels = self._n_pixels.copy()
+        bad = frame.bad[usable[frame.bad] & (rings[frame.bad] > 0)]
         np.subtract.at(n_pixels, rings[bad], 1)
         self._histogram[:] = 0
         large = np.empty(frame.index.size, np.int32)
-        n_large = fill_histogram(frame.index, frame.count, rings, self._histogram, large)
+        n_large = fill_histogram(frame.index, frame.count, rings, usable, self._histogram, large)
         large = large[:n_large]
         large = large[np.argsort(rings[frame.index[large]], kind="stable")]
         limits = _new_limits(n_pixels.size)
@@ -90,7 +91,7 @@ class RingStatistics:
     ) -> None:
         """Clip rings with large sums photon by photon, in the order of panels."""
         ring = self._image.rings[frame.index]
-        chosen = np.flatnonzero((ring > 0) & is_inexact[ring])
+        chosen = np.flatnonzero((ring > 0) & self._image.usable[frame.index] & is_inexact[ring])
         panel = np.empty(chosen.size, np.int32)
         locate(frame.index[chosen], self._image.windows, panel)
         order = chosen[np.lexsort((panel, ring[chosen]))]

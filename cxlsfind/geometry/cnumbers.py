@@ -119,7 +119,7 @@ def wrap_int32(value: int) -> int:
 
 def truncate_int32(value: float) -> int:
     """Convert a double to ``int`` as x86-64 does: towards zero, INT_MIN outside the range."""
-    if -(2.0**31) - 1 < value < 2.0**31:
+    if -(2.0**31) < value < 2.0**31:
         return int(value)
     return INT32_MIN
 

@@ -114,7 +114,7 @@ class _Reader:
         panels = tuple(self._finish_panel(draft) for draft in self.panels.values())
         if self.unused_default is not None:
             raise self.unused_default.refusal(
-                f"found {self.unused_default.key!r} after the last panel, where it has no effect; "
+                f"found {self.unused_default.shown} after the last panel, where it has no effect; "
                 "move it before the panels that it is meant for"
             )
         regions = tuple(

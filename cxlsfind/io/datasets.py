@@ -34,6 +34,9 @@ from cxlsfind.io.shapes import check_shape
 from cxlsfind.io.virtual import Resolver
 from cxlsfind.records import Skipped
 
+#: More frames than anybody ever took; a damaged file may claim any number.
+_MAX_FRAMES = 10**9
+
 _DETECTOR_SPECIFIC = "/entry/instrument/detector/detectorSpecific"
 
 
@@ -66,6 +69,8 @@ class FrameFinder:
     ----------
     notes
         What the user should know of the data though nothing is wrong.
+    has_channels
+        Whether data with channels were found.
     """
 
     def __init__(
@@ -78,6 +83,7 @@ class FrameFinder:
         self._keys = tuple(dict.fromkeys(slab_key(panel) for panel in geometry.panels))
         self._known: dict[tuple[str, tuple[str, ...]], FrameSet | InputError] = {}
         self.notes = Notes()
+        self.has_channels = False
 
     def expand(self, name: str) -> Expansion:
         """Find all frames of a file.
@@ -141,33 +147,39 @@ class FrameFinder:
 
     def _frames(self, file: str, parts: tuple[str, ...]) -> FrameSet:
         slabs: dict[SlabKey, SlabFrames] = {}
-        sizes: tuple[int, ...] | None = None
+        sizes: tuple[int, ...] = ()
         for key in self._keys:
             data, dims = key
-            if data.count("%") > len(parts) or (
-                key == self._keys[0] and len(parts) > data.count("%")
-            ):
+            n_blanks = data.count("%")
+            if n_blanks > len(parts) or (not slabs and n_blanks < len(parts)):
                 raise InputError(
                     f"the event has {len(parts)} names before its '//', but the data path {data} "
-                    f"of the geometry has {data.count('%')} '%'"
+                    f"of the geometry has {n_blanks} '%'"
                 )
             place = self._locate(file, fill_path(data, parts))
             roles = self._roles(place, dims)
             shape = self._files.dataset(place.file, place.path).shape
-            ss, fs = roles.index("ss"), roles.index("fs")
-            plane = shape[ss], shape[fs]
-            check_shape(self._geometry, key, plane, str(place))
             counted = tuple(n for n, role in zip(shape, roles, strict=True) if role == "%")
-            if sizes is not None and counted != sizes:
+            if slabs and counted != sizes:
                 raise InputError(
                     f"{place} holds {_times(counted)} frames, {self._keys[0][0]} holds "
                     f"{_times(sizes)}: all panels need as many"
                 )
             sizes = counted
-            index = _frame_index(shape, roles)
-            resolution = self._resolver.resolve(place, index, (ss, fs))
-            slabs[key] = SlabFrames(roles, plane, resolution)
-        return sort_frames(parts, sizes or (), slabs, self._resolver)
+            if prod(sizes) > _MAX_FRAMES:
+                raise InputError(f"{place} claims to hold {prod(sizes)} frames: it is damaged")
+            slabs[key] = self._slab(key, place, roles, file)
+        return sort_frames(parts, sizes, slabs, self._resolver)
+
+    def _slab(self, key: SlabKey, place: Place, roles: tuple[Dim, ...], file: str) -> SlabFrames:
+        shape = self._files.dataset(place.file, place.path).shape
+        ss, fs = roles.index("ss"), roles.index("fs")
+        plane = shape[ss], shape[fs]
+        remark = check_shape(self._geometry, key, plane, str(place))
+        if remark is not None:
+            self.notes.add(file, remark)
+        resolution = self._resolver.resolve(place, _frame_index(shape, roles), (ss, fs))
+        return SlabFrames(roles, plane, resolution)
 
     def _locate(self, file: str, path: str) -> Place:
         try:
@@ -215,6 +227,7 @@ class FrameFinder:
             if wanted is None and n_channels > 1:
                 return None
             names = [str(n) for n in range(n_channels)]
+        self.has_channels = True
         if wanted is None:
             if n_channels > 1:
                 self.notes.add(

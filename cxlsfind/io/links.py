@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -33,10 +33,15 @@ class DanglingError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an object really is, all links followed: absolute file name and path in it."""
+    """Where an object really is, all links followed: absolute file name and path in it.
+
+    ``opened_as`` is the name under which the file was found, symbolic links and all: names of
+    further files count from its folder too. It does not tell places apart.
+    """
 
     file: str
     path: str
+    opened_as: str = field(compare=False)
 
     def __str__(self) -> str:
         """Return the place as messages name it."""
@@ -102,11 +107,11 @@ def locate(files: FileCache, file: str, path: str) -> Place:
         target_file, target = link
         steps.extendleft(reversed(target.split("/")))
         if target_file is not None:
-            file, here = resolve_file(target_file, files.real_name(file)), "/"
+            file, here = resolve_file(target_file, file), "/"
             handle = _open_linked(files, file, via)
         elif target.startswith("/"):
             here = "/"
-    return Place(files.real_name(file), here)
+    return Place(files.real_name(file), here, file)
 
 
 def match_paths(files: FileCache, file: str, pattern: str) -> list[Match]:
@@ -119,7 +124,7 @@ def match_paths(files: FileCache, file: str, pattern: str) -> list[Match]:
     InputError
         The file cannot be opened or is damaged.
     """
-    found = [Match((), Place(file, "/"))]
+    found = [Match((), Place(files.real_name(file), "/", file))]
     for step in pattern.split("/"):
         if step:
             found = [new for match in found for new in _extend(files, match, step)]
@@ -166,11 +171,12 @@ def resolve_file(name: str, referrer: str) -> str:
     -------
     The first candidate that exists; the most likely one where none does.
     """
-    folder = Path(referrer).parent
+    folder, real_folder = Path(referrer).parent, Path(referrer).resolve().parent
     if Path(name).is_absolute():
-        candidates = [Path(name), folder / Path(name).name]
+        last = Path(name).name
+        candidates = [Path(name), folder / last, real_folder / last]
     else:
-        candidates = [folder / name, Path(name), Path(referrer).resolve().parent / name]
+        candidates = [folder / name, Path(name), real_folder / name]
     for candidate in candidates:
         if candidate.exists():
             return os.fspath(candidate)
@@ -185,14 +191,14 @@ def _extend(files: FileCache, match: Match, step: str) -> list[Match]:
         names: dict[str, tuple[str, ...]] = {step: ()}
     else:
         with hdf5_errors(str(place)):
-            group = files.open(place.file)[place.path]
+            group = files.open(place.opened_as)[place.path]
             members = sorted(group) if isinstance(group, h5py.Group) else []
         rule = re.compile("(.+)".join(re.escape(piece) for piece in step.split("%")))
         names = {name: hit.groups() for name in members if (hit := rule.fullmatch(name))}
     found = []
     for name, parts in names.items():
         try:
-            target: Place | DanglingError = locate(files, place.file, _join(place.path, name))
+            target: Place | DanglingError = locate(files, place.opened_as, _join(place.path, name))
         except AbsentError:
             continue
         except DanglingError as error:

@@ -128,13 +128,13 @@ def _axes(space: h5py.h5s.SpaceID, shape: tuple[int, ...]) -> tuple[Indices, ...
 
 @lru_cache(maxsize=4096)
 def _grid(start: int, stride: int, count: int, block: int, limit: int) -> Indices:
+    """Return the indices of a selection; the last block of an unlimited one may pass the limit."""
     if block >= _UNLIMITED:
         block = max(limit - start, 0)
     if count >= _UNLIMITED:
         count = max(-(-(limit - start) // stride), 0)
     corners = start + stride * np.arange(count, dtype=np.int64)
     indices = (corners[:, None] + np.arange(block, dtype=np.int64)).ravel()
-    indices = indices[indices < limit]
     indices.flags.writeable = False
     return indices
 

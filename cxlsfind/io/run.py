@@ -117,8 +117,10 @@ def open_run(
     if not usable:
         raise _nothing_left(log)
     parts = assemble(usable, layout, [masks[_key(segment)] for segment in usable])
+    unused = ["--channel is not used: the data have no channels"]
     notes = (
         *finder.notes.lines,
+        *(unused if channel is not None and not finder.has_channels else []),
         *store.notes,
         *beamline.notes,
         *_notes(parts.frames, parts.sources),

@@ -24,7 +24,7 @@ _DETECTORS = {
 }
 
 
-def check_shape(geometry: Geometry, key: SlabKey, shape: tuple[int, int], place: str) -> None:
+def check_shape(geometry: Geometry, key: SlabKey, shape: tuple[int, int], place: str) -> str | None:
     """Check that all panels of a slab lie inside its array.
 
     Parameters
@@ -34,6 +34,11 @@ def check_shape(geometry: Geometry, key: SlabKey, shape: tuple[int, int], place:
     place
         The array, as named in the message.
 
+    Returns
+    -------
+    A remark where the panels leave out rows or columns at the end: the geometry may be that of
+    a smaller detector.
+
     Raises
     ------
     InputError
@@ -42,8 +47,13 @@ def check_shape(geometry: Geometry, key: SlabKey, shape: tuple[int, int], place:
     panels = [panel for panel in geometry.panels if slab_key(panel) == key]
     height = max(panel.max_ss for panel in panels) + 1
     width = max(panel.max_fs for panel in panels) + 1
+    if (height, width) == shape:
+        return None
     if height <= shape[0] and width <= shape[1]:
-        return
+        return (
+            f"the geometry covers {width} x {height} pixels (fs x ss){_detector((height, width))} "
+            f"of data with {shape[1]} x {shape[0]}{_detector(shape)}"
+        )
     raise InputError(
         f"{place}: the geometry is {width} x {height} (fs x ss){_detector((height, width))} but "
         f"the data are {shape[1]} x {shape[0]}{_detector(shape)}: "

@@ -179,7 +179,7 @@ class Resolver:
         name = str(request.place)
         mapping = part.mapping
         try:
-            place = self._find_source(request.place.file, mapping)
+            place = self._find_source(request.place.opened_as, mapping)
             shape = self._files.dataset(place.file, place.path).shape
             source = mapping.source or _whole_source(mapping, shape)
             if len(source) != len(shape):

@@ -44,6 +44,38 @@ class Image(NamedTuple):
 
 
 @kernel
+def list_near(
+    index: npt.NDArray[np.int32],
+    bright: npt.NDArray[np.int32],
+    reach: int,
+    near: npt.NDArray[np.int32],
+) -> int:
+    """List the photons no further than ``reach``, in the frame array, from a bright pixel.
+
+    Parameters
+    ----------
+    index, bright
+        Flat pixels, ascending.
+    near
+        Result, as long as ``index``: positions in it, ascending.
+
+    Returns
+    -------
+    Number of photons listed.
+    """
+    n_near, first = 0, 0
+    for photon in range(index.size):
+        while first < bright.size and bright[first] + reach < index[photon]:
+            first += 1
+        if first == bright.size:
+            break
+        if bright[first] - reach <= index[photon]:
+            near[n_near] = photon
+            n_near += 1
+    return n_near
+
+
+@kernel
 def scatter_counts(
     index: npt.NDArray[np.int32],
     count: npt.NDArray[np.uint32],
@@ -92,15 +124,17 @@ def _is_inside(pixel: int, window: npt.NDArray[np.int64]) -> bool:
 def select_bright_photons(
     index: npt.NDArray[np.int32],
     count: npt.NDArray[np.uint32],
-    rings: npt.NDArray[np.int32],
+    image: Image,
     limits: RingLimits,
     threshold: np.float32,
     bright: npt.NDArray[np.int32],
 ) -> int:
-    """List the pixels of a photon list above the upper limit of their ring.
+    """List the bright pixels of a photon list.
 
     Parameters
     ----------
+    index, count
+        Pixels with photons. ``image.values`` is not used.
     threshold
         No upper limit is below this.
     bright
@@ -113,30 +147,29 @@ def select_bright_photons(
     n_bright = 0
     for photon in range(index.size):
         value = np.float32(count[photon])
-        if value > threshold:
-            ring = rings[index[photon]]
-            if ring > 0 and value > limits.upper[ring]:
-                bright[n_bright] = index[photon]
-                n_bright += 1
+        if value <= threshold or not is_free(image, index[photon]):
+            continue
+        if value > limits.upper[image.rings[index[photon]]]:
+            bright[n_bright] = index[photon]
+            n_bright += 1
     return n_bright
 
 
 @kernel
 def select_bright_pixels(image: Image, limits: RingLimits, bright: npt.NDArray[np.int32]) -> int:
-    """List the bright pixels of a full frame, panel after panel.
+    """List the bright pixels of a full frame, panel after panel; return their number.
 
-    Returns
-    -------
-    Number of bright pixels, which may exceed ``bright.size``; the rest is not written.
+    ``bright`` is as long as the frame.
     """
+    values, upper, rings = image.values, limits.upper, image.rings  # outside the loop: faster
     n_bright = 0
     for panel in range(image.windows.shape[0]):
         start, stride, height, width = image.windows[panel]
         for ss in range(height):
             for pixel in range(start + ss * stride, start + ss * stride + width):
-                if is_free(image, pixel) and is_bright(image, limits, pixel):
-                    if n_bright < bright.size:
-                        bright[n_bright] = pixel
+                ring = rings[pixel]
+                if ring > 0 and values[pixel] > upper[ring] and is_free(image, pixel):
+                    bright[n_bright] = pixel
                     n_bright += 1
     return n_bright
 
@@ -151,5 +184,5 @@ def is_free(image: Image, pixel: int) -> bool:
 
 @kernel
 def is_bright(image: Image, limits: RingLimits, pixel: int) -> bool:
-    """Return whether a pixel with a ring is above the upper limit of its ring."""
+    """Return whether a free pixel is above the upper limit of its ring."""
     return bool(image.values[pixel] > limits.upper[image.rings[pixel]])

@@ -186,10 +186,10 @@ def _measure(
         brightest = max(brightest, value - background)
     sigma = peaks.sigma[place]
     snr = intensity / sigma if sigma > _SIGMA_ZERO else np.float32(0)
-    if snr < cuts.min_snr or brightest < brightest_around - background or total <= 0:
+    if snr < cuts.min_snr or brightest < brightest_around - background or total == 0:
         return False
-    fs_mean, ss_mean = total_fs / total, total_ss / total
-    # Negative values can pull the centre out of the panel.
+    # Not a slip: CrystFEL divides by the modulus. Negative values can pull the centre anywhere.
+    fs_mean, ss_mean = total_fs / abs(total), total_ss / abs(total)
     if fs_mean < 0 or ss_mean < 0 or fs_mean > width - 1 or ss_mean > height - 1:
         return False
     peaks.panel[place] = panel

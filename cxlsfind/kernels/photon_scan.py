@@ -175,3 +175,42 @@ def scan_boxes(
                             found[n_found] = pixel
                         n_found += 1
     return n_found
+
+
+@kernel
+def count_neighbours(
+    pixel: npt.NDArray[np.int32],
+    canvas: npt.NDArray[np.uint16],
+    usable: npt.NDArray[np.bool_],
+    stride: int,
+    cap: int,
+    sums: npt.NDArray[np.float64],
+) -> None:
+    """Add products of counts of side neighbours, of diagonal neighbours, and the photons.
+
+    Where background varies smoothly both products are alike, unless photons fire two pixels.
+
+    Parameters
+    ----------
+    pixel
+        Canvas pixels with photons.
+    cap
+        Pixels with more photons are left out.
+    sums
+        Added to: products along the sides, products along the diagonals, photons.
+    """
+    for number in range(pixel.size):
+        place = pixel[number]
+        if place < 0 or not usable[place] or canvas[place] > cap:
+            continue
+        here = float(canvas[place])
+        sums[2] += here
+        for side, step in (
+            (0, 1),
+            (0, stride),
+            (1, stride + 1),
+            (1, stride - 1),
+        ):
+            other = place + step
+            if usable[other] and canvas[other] <= cap:
+                sums[side] += here * canvas[other]

@@ -64,6 +64,7 @@ def fill_histogram(
     index: npt.NDArray[np.int32],
     count: npt.NDArray[np.uint32],
     rings: npt.NDArray[np.int32],
+    usable: npt.NDArray[np.bool_],
     histogram: npt.NDArray[np.int32],
     large: npt.NDArray[np.int32],
 ) -> int:
@@ -85,7 +86,7 @@ def fill_histogram(
     n_large = 0
     for photon in range(index.size):
         ring = rings[index[photon]]
-        if ring <= 0:
+        if ring <= 0 or not usable[index[photon]]:
             continue
         if count[photon] < N_COLUMNS:
             histogram[ring, count[photon]] += 1
@@ -235,11 +236,11 @@ def clip_dense(
     windows
         One row per panel: start, stride, height, width.
     """
-    limits.lower[:] = _LOWEST
-    limits.upper[:] = _HIGHEST
-    n = np.zeros(limits.mean.size, np.int64)
-    total = np.zeros(limits.mean.size, np.float32)
-    squares = np.zeros(limits.mean.size, np.float32)
+    lower, upper = limits.lower, limits.upper
+    lower[:], upper[:] = _LOWEST, _HIGHEST
+    n = np.zeros(lower.size, np.int64)
+    total = np.zeros(lower.size, np.float32)
+    squares = np.zeros(lower.size, np.float32)
     for _ in range(N_ROUNDS):
         n[:], total[:], squares[:] = 0, 0, 0
         for panel in range(windows.shape[0]):
@@ -250,7 +251,7 @@ def clip_dense(
                     if ring <= 0 or is_bad[pixel] or not usable[pixel]:
                         continue
                     value = values[pixel]
-                    if limits.lower[ring] < value < limits.upper[ring]:
+                    if lower[ring] < value < upper[ring]:
                         n[ring] += 1
                         total[ring] += value
                         squares[ring] += value * value

@@ -203,12 +203,53 @@ class SpotRules(NamedTuple):
         not taken for spots.
     n_pulses
         X-ray pulses per frame, infinite for Poisson counts.
+    sharpest_px
+        Width of the sharpest spot that is told from a firing pixel.
+    spike_gain
+        Nats by which a firing pixel must be the better explanation to be taken for one.
     """
 
     reach_px: int
     halo_share: float
     halo_sigma_px: float
     n_pulses: float
+    sharpest_px: float
+    spike_gain: float
+
+
+@kernel
+def _gain_of_spike(
+    counts: npt.NDArray[np.uint16],
+    usable: npt.NDArray[np.bool_],
+    stride: int,
+    position: int,
+    expected: npt.NDArray[np.float64],
+    values: npt.NDArray[np.float64],
+    sharpest: float,
+) -> float:
+    """How much better one firing pixel explains the window than the fitted spot does, nats."""
+    side = 2 * FIT_HALF + 1
+    model = expected.copy()
+    add_spot(values[1], values[2], values[0], max(math.exp(values[3]), sharpest), model)
+    brightest = position
+    for dss in range(-1, 2):
+        for dfs in range(-1, 2):
+            pixel = position + dss * stride + dfs
+            if counts[pixel] > counts[brightest]:
+                brightest = pixel
+    gain = 0.0
+    for ss in range(1, side - 1):
+        for fs in range(1, side - 1):
+            pixel = position + (ss - FIT_HALF) * stride + fs - FIT_HALF
+            if not usable[pixel]:
+                continue
+            spike = expected[ss, fs]
+            if pixel == brightest:
+                spike = max(spike, float(counts[pixel]))
+            gain -= spike - model[ss, fs]
+            if counts[pixel] > 0:
+                gain += counts[pixel] * math.log(spike / model[ss, fs])
+    return gain
 
 
 @kernel
@@ -361,6 +402,16 @@ def resolve_spots(
             values[number],
             errors[number],
         )
+        gain = _gain_of_spike(
+            counts,
+            usable,
+            stride,
+            positions[number],
+            window,
+            values[number],
+            rules.sharpest_px,
+        )
+        accepted[number] = gain < rules.spike_gain
     for number in range(positions.size):
         if accepted[number]:
             window[:] = background[number]

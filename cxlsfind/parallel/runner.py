@@ -10,6 +10,9 @@ import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import numpy as np
+import numpy.typing as npt
+
 from cxlsfind.config import RunConfig
 from cxlsfind.errors import CxlsfindError, StoppedError
 from cxlsfind.parallel.comm import Comm
@@ -19,6 +22,7 @@ from cxlsfind.parallel.schedule import deal, take
 from cxlsfind.parallel.shards import Shard, ShardEntry, merge
 from cxlsfind.parallel.signals import StopRequest, stop_requests
 from cxlsfind.pipeline.finish import write_outputs
+from cxlsfind.pipeline.hit_rate import estimate_hit_rate
 from cxlsfind.pipeline.plan import Plan, prepare
 from cxlsfind.pipeline.processor import FrameCrashError, Processor
 
@@ -30,7 +34,9 @@ _TOO_MANY_SKIPPED = 4
 class _BlockReport:
     """What a rank tells rank 0 after each block."""
 
+    block: int
     counts: Counts
+    log_bayes_factors: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,30 @@ class _RankReport:
     entries: list[ShardEntry]
     cpu_s: float
     is_stopped: bool
+
+
+class _Work:
+    """What rank 0 has heard of the work of all ranks."""
+
+    def __init__(self) -> None:
+        self.counts = Counts()
+        self.finished: list[_RankReport] = []
+        self._log_bayes_factors: dict[int, npt.NDArray[np.float64]] = {}
+
+    def take(self, message: _BlockReport | _RankReport) -> None:
+        """Add a message."""
+        if isinstance(message, _RankReport):
+            self.finished.append(message)
+        else:
+            self.counts.add(message.counts)
+            self._log_bayes_factors[message.block] = message.log_bayes_factors
+
+    def hit_rate(self) -> float | None:
+        """Return the hit rate of the run; ``None`` where the finder has no probabilities."""
+        # In the order of blocks, not of messages: sums of floats depend on it.
+        parts = [self._log_bayes_factors[block] for block in sorted(self._log_bayes_factors)]
+        factors = np.concatenate([np.zeros(0), *parts])
+        return estimate_hit_rate(factors) if np.isfinite(factors).any() else None
 
 
 def run(config: RunConfig) -> int:
@@ -78,13 +108,12 @@ def _run(config: RunConfig, comm: Comm, stop: StopRequest) -> int:
 
     try:
         stop.is_deferred = True
-        counts = Counts()
-        reports = _process(config, comm, plan, stop, counts)
+        work = _process(config, comm, plan, stop)
         stop.is_deferred = False
         code = 0
         if comm.rank == 0:
             try:
-                code = _conclude(config, comm, plan, reports, counts, started)
+                code = _conclude(config, comm, plan, work, started)
             except CxlsfindError as error:
                 _complain(error)
                 code = error.exit_code
@@ -94,25 +123,17 @@ def _run(config: RunConfig, comm: Comm, stop: StopRequest) -> int:
     return int(comm.share(code))
 
 
-def _process(
-    config: RunConfig, comm: Comm, plan: Plan, stop: StopRequest, counts: Counts
-) -> list[_RankReport]:
-    """Process blocks until none is left; return, on rank 0, the reports of all ranks.
-
-    On rank 0 ``counts`` adds up the frames of all ranks.
-    """
+def _process(config: RunConfig, comm: Comm, plan: Plan, stop: StopRequest) -> _Work:
+    """Process blocks until none is left; return, on rank 0, what all ranks reported."""
     share = deal(plan.blocks, comm.n_nodes)[comm.node]
     cpu = time.process_time()
-    finished: list[_RankReport] = []
+    work = _Work()
     with ProgressDisplay(len(plan.run.frames), is_shown=comm.rank == 0) as display:
 
         def listen() -> None:
             for message in comm.reports():
-                if isinstance(message, _RankReport):
-                    finished.append(message)
-                else:
-                    counts.add(message.counts)
-            display.show(counts)
+                work.take(message)
+            display.show(work.counts)
 
         with Shard(plan.shard_folder, comm.rank) as shard, Processor(plan.run, config) as processor:
             # Compiled kernels go to a cache that all ranks of a node share; the first fills it.
@@ -122,28 +143,27 @@ def _process(
             for block in take(share, comm):
                 output = processor.process(block)
                 shard.append(block.number, output)
-                comm.report(_BlockReport(Counts.of(output)))
+                comm.report(_BlockReport(block.number, Counts.of(output), output.log_bayes_factor))
                 if comm.rank == 0:
                     listen()
                 if stop.is_made:
                     comm.close_tickets()
         comm.report(_RankReport(shard.entries, time.process_time() - cpu, stop.is_made))
-        while comm.rank == 0 and len(finished) < comm.size:
+        while comm.rank == 0 and len(work.finished) < comm.size:
             listen()
             time.sleep(0.01)
-    return finished
+    return work
 
 
 def _conclude(
     config: RunConfig,
     comm: Comm,
     plan: Plan,
-    reports: list[_RankReport],
-    counts: Counts,
+    work: _Work,
     started: float,
 ) -> int:
     """Merge the shards into the outputs, say what came of the run, return the exit code."""
-    entries = [entry for report in reports for entry in report.entries]
+    entries = [entry for report in work.finished for entry in report.entries]
     if len(entries) < len(plan.blocks):
         raise StoppedError(
             f"stopped on request after {len(entries)} of {len(plan.blocks)} blocks of frames; "
@@ -156,12 +176,13 @@ def _conclude(
         "host": platform.node(),
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "seconds": round(time.time() - started, 3),
-        "cpu_seconds_processing": round(sum(report.cpu_s for report in reports), 3),
+        "cpu_seconds_processing": round(sum(report.cpu_s for report in work.finished), 3),
     }
-    ending = write_outputs(config, plan, merge(plan.shard_folder, entries), performance)
+    results = merge(plan.shard_folder, entries)
+    ending = write_outputs(config, plan, results, work.hit_rate(), performance)
     for line in ending.lines:
         say(line)
-    say(f"Final: {counts.sentence()}.")
+    say(f"Final: {work.counts.sentence()}.")
     sys.stdout.write(ending.next_command + "\n")
     sys.stdout.flush()
     return _TOO_MANY_SKIPPED if ending.lost_frames > config.max_skipped else 0

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from cxlsfind.config import RunConfig
+from cxlsfind.config import PeakMethod, RunConfig
 from cxlsfind.geometry.model import Geometry
+from cxlsfind.pipeline.hit_rate import hit_probability
 from cxlsfind.pipeline.plan import Plan
 from cxlsfind.pipeline.skips import count_lost, skip_lines
 from cxlsfind.writers.blocks import BlockOutput
@@ -39,6 +40,7 @@ def write_outputs(
     config: RunConfig,
     plan: Plan,
     blocks: Iterable[BlockOutput],
+    hit_rate: float | None,
     performance: dict[str, object],
 ) -> Ending:
     """Write all outputs of a run.
@@ -47,6 +49,8 @@ def write_outputs(
     ----------
     blocks
         Results in input order.
+    hit_rate
+        Prior of the hit probability; ``None`` for a finder that knows no probability.
     performance
         What differs between runs of the same input.
 
@@ -74,6 +78,8 @@ def write_outputs(
         jobs=len(os.sched_getaffinity(0)),
     )
     with OutputSet(config.output, overwrite=config.overwrite) as outputs:
+        if hit_rate is not None:
+            blocks = (_with_probability(block, hit_rate) for block in blocks)
         written = outputs.write(run_plan, blocks)
         outputs.commit(written, performance)
         lines = tuple(_last_words(outputs, written, len(run.skipped)))
@@ -81,7 +87,10 @@ def write_outputs(
 
 
 def search_options(config: RunConfig) -> tuple[str, ...]:
-    """Return CrystFEL's options for the same peak search."""
+    """Return options for a peak search of CrystFEL's, the same where that is possible."""
+    if config.peaks is PeakMethod.POISSON:
+        # The counts of a dim frame's spots; CrystFEL has no search that looks after itself.
+        return ("--threshold=3", "--min-snr=4")
     return (
         f"--threshold={config.threshold:g}",
         f"--min-snr={config.min_snr:g}",
@@ -91,6 +100,10 @@ def search_options(config: RunConfig) -> tuple[str, ...]:
         f"--min-res={config.min_res}",
         f"--max-res={config.max_res}",
     )
+
+
+def _with_probability(block: BlockOutput, hit_rate: float) -> BlockOutput:
+    return block.with_hit_probability(hit_probability(block.log_bayes_factor, hit_rate))
 
 
 def _mask_source(config: RunConfig, geometry: Geometry) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,15 @@ from cxlsfind.records import (
     HeaderValue,
     PeakArray,
     Skipped,
+    Verdict,
 )
-from cxlsfind.writers.stream import stream_chunk
+from cxlsfind.writers.stream import PENDING_PROBABILITY, stream_chunk
 
 #: Values of one header, one element per frame: int64, float64 (NaN: absent) or str ("": absent).
 HeaderColumn = npt.NDArray[Any]
+
+
+_NO_PIXELS = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,7 +41,9 @@ class BlockOutput:
     is_hit
         Hit decision; bool.
     n_peaks
-        Number of peaks; int64.
+        Number of reported peaks; int64.
+    n_listed
+        Number of peaks, those for the table alone included; int64.
     peaks
         Peaks of all frames, one frame after the other; :data:`PEAK_DTYPE`.
     photon_energy_ev, clen_m
@@ -50,8 +56,16 @@ class BlockOutput:
         Pixels at the largest value of the data type; int64.
     headers
         Headers by path, in order of first use.
+    hit_p_value, log_bayes_factor, expected_false_peaks
+        As in :class:`~cxlsfind.records.Verdict`; NaN where the finder gives no verdict; float64.
+    hit_probability
+        Probability of a hit; NaN until :meth:`with_hit_probability` fills it in.
+    frame_class
+        As there; empty without a verdict.
+    lying
+        Pixels of the frame array that the finder left out of the whole block; int32.
     stream
-        Rendered chunks, in order; empty for frames that the stream leaves out.
+        Rendered chunks, in order; nothing for frames that the stream leaves out.
     skipped
         Frames of the block that could not be read.
     """
@@ -59,12 +73,19 @@ class BlockOutput:
     frame: npt.NDArray[np.int64]
     is_hit: npt.NDArray[np.bool_]
     n_peaks: npt.NDArray[np.int64]
+    n_listed: npt.NDArray[np.int64]
     peaks: PeakArray
     photon_energy_ev: npt.NDArray[np.float64]
     clen_m: npt.NDArray[np.float64]
     detector_shift_m: npt.NDArray[np.float64]
     mean_photons: npt.NDArray[np.float64]
     n_censored: npt.NDArray[np.int64]
+    hit_p_value: npt.NDArray[np.float64]
+    log_bayes_factor: npt.NDArray[np.float64]
+    hit_probability: npt.NDArray[np.float64]
+    frame_class: npt.NDArray[np.str_]
+    expected_false_peaks: npt.NDArray[np.float64]
+    lying: npt.NDArray[np.int32]
     headers: dict[str, HeaderColumn]
     stream: bytes
     skipped: tuple[Skipped, ...] = ()
@@ -77,6 +98,7 @@ class BlockOutput:
         *,
         frames: FrameTable,
         geometry: Geometry,
+        lying: npt.NDArray[np.int32] = _NO_PIXELS,
         serial_start: int = 1,
         non_hits_in_stream: bool = True,
     ) -> BlockOutput:
@@ -104,7 +126,8 @@ class BlockOutput:
         return cls(
             frame=np.array([result.frame for result in results], dtype=np.int64),
             is_hit=np.array([result.is_hit for result in results], dtype=np.bool_),
-            n_peaks=np.array([len(result.peaks) for result in results], dtype=np.int64),
+            n_peaks=np.array([result.n_peaks for result in results], dtype=np.int64),
+            n_listed=np.array([len(result.peaks) for result in results], dtype=np.int64),
             peaks=np.concatenate(
                 [np.empty(0, PEAK_DTYPE), *(result.peaks for result in results)], dtype=PEAK_DTYPE
             ),
@@ -115,15 +138,29 @@ class BlockOutput:
             ).reshape(-1, 2),
             mean_photons=np.array([result.mean_photons for result in results], np.float64),
             n_censored=np.array([result.n_censored for result in results], np.int64),
+            **_verdict_columns([result.verdict for result in results]),
+            lying=lying,
             headers=header_columns([header.values for header in headers]),
             stream=b"".join(chunks),
             skipped=tuple(skipped),
         )
 
+    def with_hit_probability(self, probability: npt.NDArray[np.float64]) -> BlockOutput:
+        """Return the block with what only the whole run can tell, in the stream too."""
+        pieces = self.stream.split(PENDING_PROBABILITY)
+        is_rendered = np.ones(len(probability), np.bool_)
+        if len(pieces) - 1 < len(probability):
+            is_rendered = self.is_hit
+        texts = [f"{value:.6g}".encode("ascii") for value in probability[is_rendered].tolist()]
+        stream = b"".join(
+            piece for pair in zip(pieces, [*texts, b""], strict=True) for piece in pair
+        )
+        return replace(self, hit_probability=probability, stream=stream)
+
     def to_bytes(self) -> bytes:
         """Return the block as the bytes of an uncompressed ``.npz`` file."""
         arrays: dict[str, npt.NDArray[Any]] = {
-            name: getattr(self, name) for name in (*_PER_FRAME, "peaks")
+            name: getattr(self, name) for name in (*_PER_FRAME, "peaks", "lying")
         }
         arrays |= {f"header_{k}": column for k, column in enumerate(self.headers.values())}
         text = json.dumps([list(self.headers), [asdict(item) for item in self.skipped]])
@@ -145,17 +182,37 @@ class BlockOutput:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             paths, skipped = json.loads(arrays["text"].tobytes())
             return cls(
-                **{name: arrays[name] for name in (*_PER_FRAME, "peaks")},
+                **{name: arrays[name] for name in (*_PER_FRAME, "peaks", "lying")},
                 headers={path: arrays[f"header_{k}"] for k, path in enumerate(paths)},
                 stream=arrays["stream"].tobytes(),
                 skipped=tuple(Skipped(**item) for item in skipped),
             )
 
 
+def _verdict_columns(verdicts: Sequence[Verdict | None]) -> dict[str, npt.NDArray[Any]]:
+    unknown = Verdict(0, float("nan"), float("nan"), "", float("nan"))
+    known = [verdict or unknown for verdict in verdicts]
+    return {
+        "hit_p_value": np.array([verdict.hit_p_value for verdict in known], np.float64),
+        "log_bayes_factor": np.array([verdict.log_bayes_factor for verdict in known], np.float64),
+        "hit_probability": np.full(len(known), np.nan),
+        "frame_class": np.array([verdict.frame_class for verdict in known], np.str_),
+        "expected_false_peaks": np.array(
+            [verdict.expected_false_peaks for verdict in known], np.float64
+        ),
+    }
+
+
 _PER_FRAME = (
     "frame",
     "is_hit",
     "n_peaks",
+    "n_listed",
+    "hit_p_value",
+    "log_bayes_factor",
+    "hit_probability",
+    "frame_class",
+    "expected_false_peaks",
     "photon_energy_ev",
     "clen_m",
     "detector_shift_m",

@@ -26,6 +26,10 @@ class RunResults:
     ----------
     frame, is_hit, n_peaks, photon_energy_ev, clen_m, detector_shift_m, mean_photons, n_censored
         As in :class:`BlockOutput`.
+    n_listed, hit_p_value, log_bayes_factor, hit_probability, frame_class, expected_false_peaks
+        As there.
+    lying
+        Frames of every block in which the finder left pixels out, and these pixels.
     first_peak
         Number of each frame's first peak in ``peaks``; int64.
     peaks
@@ -44,6 +48,13 @@ class RunResults:
     detector_shift_m: npt.NDArray[np.float64]
     mean_photons: npt.NDArray[np.float64]
     n_censored: npt.NDArray[np.int64]
+    n_listed: npt.NDArray[np.int64]
+    hit_p_value: npt.NDArray[np.float64]
+    log_bayes_factor: npt.NDArray[np.float64]
+    hit_probability: npt.NDArray[np.float64]
+    frame_class: npt.NDArray[np.str_]
+    expected_false_peaks: npt.NDArray[np.float64]
+    lying: tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]], ...]
     first_peak: npt.NDArray[np.int64]
     peaks: PeakArray
     headers: dict[str, HeaderColumn]
@@ -102,12 +113,12 @@ class ResultCollector:
 
     def results(self) -> RunResults:
         """Return the results of all blocks."""
-        n_peaks = self._join("n_peaks", np.int64)
+        n_listed = self._join("n_listed", np.int64)
         paths = dict.fromkeys(path for block in self._columns for path in block.headers)
         return RunResults(
             frame=self._join("frame", np.int64),
             is_hit=self._join("is_hit", np.bool_),
-            n_peaks=n_peaks,
+            n_peaks=self._join("n_peaks", np.int64),
             photon_energy_ev=self._join("photon_energy_ev", np.float64),
             clen_m=self._join("clen_m", np.float64),
             detector_shift_m=np.concatenate(
@@ -115,7 +126,14 @@ class ResultCollector:
             ),
             mean_photons=self._join("mean_photons", np.float64),
             n_censored=self._join("n_censored", np.int64),
-            first_peak=np.cumsum(n_peaks) - n_peaks,
+            n_listed=n_listed,
+            hit_p_value=self._join("hit_p_value", np.float64),
+            log_bayes_factor=self._join("log_bayes_factor", np.float64),
+            hit_probability=self._join("hit_probability", np.float64),
+            frame_class=self._join("frame_class", np.str_),
+            expected_false_peaks=self._join("expected_false_peaks", np.float64),
+            lying=tuple((b.frame, b.lying) for b in self._columns if len(b.lying)),
+            first_peak=np.cumsum(n_listed) - n_listed,
             peaks=self._map_peaks(),
             headers={
                 path: join_columns(

@@ -21,7 +21,7 @@ could not be read, have no peaks. Of a frame that is listed twice the last resul
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -176,6 +176,7 @@ def _write_frame_values(
         "hit": results.is_hit[members].astype(np.int32),
         "mean_photons": results.mean_photons[members].astype(np.float32),
         "saturated_pixels": results.n_censored[members].astype(np.int32),
+        **_verdict_values(results, members),
         "source_file": _fixed_text([frames.filename(n) for n in numbers]),
         "source_event": _fixed_text([str(frames.event(n)) for n in numbers]),
     }
@@ -189,6 +190,35 @@ def _write_frame_values(
         whole = np.full(n_rows, fill, dtype=values.dtype)
         whole[rows] = values
         place.create_dataset(name, data=whole, **(_COMPRESSION if n_rows > 1 else {}))
+
+
+def _verdict_values(
+    results: RunResults, members: npt.NDArray[np.intp]
+) -> dict[str, npt.NDArray[Any]]:
+    if not (results.frame_class != "").any():
+        return {}
+    return {
+        "hit_p_value": results.hit_p_value[members],
+        "hit_log_bayes_factor": results.log_bayes_factor[members].astype(np.float32),
+        "hit_probability": results.hit_probability[members].astype(np.float32),
+        "expected_false_peaks": results.expected_false_peaks[members].astype(np.float32),
+        "frame_class": _fixed_text(results.frame_class[members]),
+    }
+
+
+def without_lying(sources: TableSources, results: RunResults) -> TableSources:
+    """Return sources with masks that leave out what the finder left out.
+
+    A pixel that lied in one block is bad in the mask of all frames that share the mask.
+    """
+    mask_of = np.array([group.mask for group in sources.groups])
+    masks = list(sources.masks)
+    for frames, pixels in results.lying:
+        for number in np.unique(mask_of[sources.frames.group[frames]]).tolist():
+            if masks[number] is sources.masks[number]:
+                masks[number] = masks[number].copy()
+            masks[number][pixels] = False
+    return replace(sources, masks=masks)
 
 
 def _fixed_text(texts: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:
@@ -217,7 +247,7 @@ def _write_table(
     n_peaks = np.zeros(n_rows, np.int32)
     n_peaks[rows] = results.n_peaks[members]
     place.create_dataset("nPeaks", data=n_peaks)
-    width = max(1, int(n_peaks.max(initial=0)))
+    width = max(1, int(results.n_listed[members].max(initial=0)))
     chunk = min(n_rows, max(16, _CHUNK_VALUES // width))
     tables = {
         name: place.create_dataset(
@@ -229,7 +259,7 @@ def _write_table(
     for start in range(0, n_rows, step):
         stop = min(start + step, n_rows)
         first, last = np.searchsorted(rows, (start, stop))
-        counts = results.n_peaks[members[first:last]]
+        counts = results.n_listed[members[first:last]]
         total = int(counts.sum())
         if total == 0:
             continue

@@ -18,7 +18,7 @@ from cxlsfind.writers.atomic import AtomicFiles
 from cxlsfind.writers.blocks import BlockOutput
 from cxlsfind.writers.collect import ResultCollector, RunResults
 from cxlsfind.writers.command import original_command, table_command
-from cxlsfind.writers.cxi import TableSources, copied_headers, write_cxi
+from cxlsfind.writers.cxi import TableSources, copied_headers, without_lying, write_cxi
 from cxlsfind.writers.derived_geometry import (
     lost_from_table,
     original_geometry_text,
@@ -246,7 +246,8 @@ class OutputSet:
 
     def _write_table(self, plan: RunPlan, results: RunResults) -> None:
         hand_off = plan_hand_off(plan.sources.groups)
-        write_cxi(self._files.part(self.names.cxi), plan.sources, hand_off, results)
+        sources = without_lying(plan.sources, results)
+        write_cxi(self._files.part(self.names.cxi), sources, hand_off, results)
         text = table_geometry_text(plan.geometry, plan.sources.layout, hand_off, results)
         self._write_lines(self.names.geometry, [encode(text)])
         frames = plan.sources.frames

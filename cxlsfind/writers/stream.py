@@ -11,7 +11,7 @@ import numpy as np
 
 from cxlsfind import __version__
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.records import FrameResult, HeaderValue, PeakArray
+from cxlsfind.records import FrameResult, HeaderValue, PeakArray, Verdict
 
 #: Bytes between the first line and the geometry that CrystFEL's reader takes, with some left over
 #: for readers that count differently; the reader's own limit is 4090.
@@ -22,6 +22,10 @@ GEOMETRY_LIMIT = 1024 * 1024
 LINE_LIMIT = 1022
 #: Longest panel name that CrystFEL's reader takes in a peak's row.
 PANEL_NAME_LIMIT = 63
+
+#: Stands in a chunk for the probability of a hit until the hit rate of the run is known. The null
+#: byte keeps it apart from anything that a header or a name may say.
+PENDING_PROBABILITY = b"\0hit_probability\0"
 
 _COLUMNS = "  fs/px   ss/px (1/d)/nm^-1   Intensity  Panel\n"
 _ROW = "%7.2f %7.2f %10.2f  %10.2f   %s\n"
@@ -155,7 +159,8 @@ def stream_chunk(
     """
     header = result.header
     mean_coffset = sum(panel.coffset for panel in geometry.panels) / len(geometry.panels)
-    resolution = peak_resolution(result.peaks)
+    peaks = result.peaks[: result.n_peaks]
+    resolution = peak_resolution(peaks)
     spacing = 10.0 / resolution if resolution > 0.0 else float("inf")
     lines = [
         "----- Begin chunk -----\n",
@@ -170,16 +175,29 @@ def stream_chunk(
         *(_header_line(name, value) for name, value in header.values.items()),
         f"cxlsfind/mean_photons = {result.mean_photons:.6g}\n",
         f"cxlsfind/saturated_pixels = {result.n_censored}\n",
+        *_verdict_lines(result.verdict),
         f"average_camera_length = {header.clen_m + mean_coffset:f} m\n",
-        f"num_peaks = {len(result.peaks)}\n",
+        f"num_peaks = {len(peaks)}\n",
         f"peak_resolution = {resolution:f} nm^-1 or {spacing:f} A\n",
         "Peaks from peak search\n",
         _COLUMNS,
-        *_rows(result.peaks, geometry),
+        *_rows(peaks, geometry),
         "End of peak list\n",
         "----- End chunk -----\n",
     ]
     return encode("".join(lines))
+
+
+def _verdict_lines(verdict: Verdict | None) -> list[str]:
+    if verdict is None:
+        return []
+    return [
+        f"cxlsfind/frame_class = {verdict.frame_class}\n",
+        f"cxlsfind/hit_p_value = {verdict.hit_p_value:.6g}\n",
+        f"cxlsfind/hit_log_bayes_factor = {verdict.log_bayes_factor:.6g}\n",
+        f"cxlsfind/hit_probability = {PENDING_PROBABILITY.decode('ascii')}\n",
+        f"cxlsfind/expected_false_peaks = {verdict.expected_false_peaks:.6g}\n",
+    ]
 
 
 def _header_line(name: str, value: HeaderValue) -> str:

@@ -95,6 +95,7 @@ def summarise(
         "indexable": int(results.is_indexable.sum()),
         "peaks": int(results.n_peaks.sum()),
         "peaks_in_hits": int(results.n_peaks[results.is_hit].sum()),
+        **_verdict_numbers(facts, results),
         "mean_photons_per_pixel": _spread(results.mean_photons),
         "frames_with_saturated_pixels": int(np.count_nonzero(results.n_censored)),
         "photon_energy_eV": _spread(results.photon_energy_ev),
@@ -109,6 +110,25 @@ def summarise(
         "notes": [*facts.notes, *lost],
         "warnings": facts.warnings,
         "software": software_versions(),
+    }
+
+
+def _verdict_numbers(facts: RunFacts, results: RunResults) -> dict[str, Any]:
+    """Return what a finder that knows its statistics says of the run."""
+    known = results.frame_class != ""
+    if not known.any():
+        return {}
+    classes, numbers = np.unique(results.frame_class[known], return_counts=True)
+    lit = np.isfinite(results.hit_probability)
+    rate = float(results.hit_probability[lit].mean()) if lit.any() else None
+    blanks = None if rate is None else (1.0 - rate) * np.count_nonzero(lit)
+    by_fpr = blanks is not None and facts.settings.get("min_peaks") is None
+    return {
+        "frame_classes": dict(zip(classes.tolist(), numbers.tolist(), strict=True)),
+        "estimated_hit_rate": rate,
+        "expected_false_hits": facts.settings["hit_fpr"] * blanks if by_fpr else None,
+        "expected_false_peaks_per_frame": float(results.expected_false_peaks[known].mean()),
+        "pixels_left_out_by_finder": sum(len(pixels) for _, pixels in results.lying),
     }
 
 

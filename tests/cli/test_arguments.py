@@ -9,13 +9,14 @@ import pytest
 from cxlsfind.cli.arguments import build_parser, read_arguments
 from cxlsfind.config import PeakMethod
 
-LEAST = ["-i", "files.lst", "-g", "Eiger4M.geom", "-o", "hits.stream", "--threshold=5"]
+LEAST = ["-i", "files.lst", "-g", "Eiger4M.geom", "-o", "hits.stream"]
 
 
 def test_defaults_are_crystfels() -> None:
     """Defaults of options that CrystFEL has are CrystFEL's."""
     config = read_arguments(LEAST)
-    assert config.peaks is PeakMethod.PEAKFINDER8
+    assert config.peaks is PeakMethod.POISSON
+    assert (config.false_peaks, config.max_peaks, config.hit_fpr) == (1.0, 500, 1e-3)
     assert (config.min_snr, config.min_pix_count, config.max_pix_count) == (5.0, 2, 200)
     assert (config.local_bg_radius, config.min_res, config.max_res) == (3, 0, 0)
     assert config.serial_start == 1
@@ -27,7 +28,8 @@ def test_defaults_are_crystfels() -> None:
     ("argv", "message"),
     [
         ([], "missing: -i, -g, -o"),
-        (LEAST[:-1], "needs --threshold"),
+        ([*LEAST, "--peaks=peakfinder8"], "needs --threshold"),
+        ([*LEAST, "--hit-fpr=1"], "not between 0 and 1"),
         ([*LEAST, "--resume"], "--resume is not available"),
         ([*LEAST, "--time-limit=3600"], "--time-limit is not available"),
         ([*LEAST, "--follow"], "--follow is not available"),
@@ -92,7 +94,7 @@ def test_recorded_command_leaves_out_what_changes_nothing() -> None:
     """-j and --overwrite do not reach the outputs; everything else does, quoted."""
     config = read_arguments([*LEAST, "-j", "4", "--overwrite", "--prefix=a b/"])
     assert config.command == (
-        "cxlsfind -i files.lst -g Eiger4M.geom -o hits.stream --threshold=5 '--prefix=a b/'"
+        "cxlsfind -i files.lst -g Eiger4M.geom -o hits.stream '--prefix=a b/'"
     )
     for spelling in (["-j4"], ["-j=4"], ["-j", "4"]):
         assert read_arguments([*LEAST, *spelling]).command == read_arguments(LEAST).command

@@ -35,6 +35,7 @@ def test_nothing_in_the_way(parse: Parse, lines: list[str]) -> None:
         (["p0/max_ss = 0", "p0/min_ss = 3"], "empty"),
         (["p0/dim3 = %"], "role"),
         (["p0/dim2 = fs"], "more than one"),
+        (["p0/dim2 = ss"], "more than one"),
         (["p0/res = 0"], "res"),
         (["p0/res = nan"], "res"),
         (["p0/coffset = inf"], "coffset"),

@@ -76,3 +76,12 @@ def test_mean_camera_length(parse: Parse, panel: str, offset: float, clen: float
     second = panel.replace("p0/", "p1/") + f"p1/coffset = {offset}"
     summary = geometry_summary(parse(*second.splitlines()), "a.geom")
     assert summary["clen_m"] == pytest.approx(clen)
+
+
+def test_mean_camera_length_of_a_near_detector(parse: Parse, panel: str) -> None:
+    """They must also lie within a tenth of it; a distance of zero is none."""
+    second = (panel.replace("p0/", "p1/") + "p1/coffset = 0.0003").splitlines()
+    assert geometry_summary(parse(*second, "clen = 0.001"), "a.geom")["clen_m"] == -1
+    assert geometry_summary(parse("clen = 0"), "a.geom")["clen_m"] == -1
+    tilted = parse("p0/ss = y+0.4z", "clen = 0.05")  # 8 pixels of 500
+    assert geometry_summary(tilted, "a.geom")["clen_m"] == pytest.approx(0.05)

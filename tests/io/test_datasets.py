@@ -122,12 +122,34 @@ def test_several_missing_data_files(write_legacy, make_geometry, read_all, tmp_p
     assert [lost.frames for lost in run.skipped] == [4, 3]
 
 
+def test_several_missing_data_files_that_do_not_add_up(
+    write_legacy, make_geometry, read_all, tmp_path
+):
+    """If the master's number of frames cannot be right, none are guessed."""
+    name, _ = write_legacy([4, 4, 4, 3], announced=9)
+    (tmp_path / "x_data_000002.h5").unlink()
+    (tmp_path / "x_data_000004.h5").unlink()
+    run, _ = read_all([name], make_geometry(data="/entry/data/%"))
+    assert [lost.frames for lost in run.skipped] == [None, None]
+
+
 def test_missing_data_file_of_unknown_size(write_legacy, make_geometry, read_all, tmp_path):
     """Without a word in the master the number of lost frames is unknown."""
     name, _ = write_legacy([4, 4])
     (tmp_path / "x_data_000001.h5").unlink()
     run, _ = read_all([name], make_geometry(data="/entry/data/%"))
     assert [lost.frames for lost in run.skipped] == [None]
+
+
+def test_master_behind_a_symbolic_link(write_legacy, make_geometry, read_all, tmp_path):
+    """Data files beside the link are found, and so are those beside the master."""
+    name, frames = write_legacy([2, 2])
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "run.h5"
+    link.symlink_to(name)
+    (tmp_path / "x_data_000002.h5").rename(tmp_path / "links" / "x_data_000002.h5")
+    _, read = read_all([str(link)], make_geometry(data="/entry/data/%"))
+    np.testing.assert_array_equal(read, frames.reshape(4, -1))
 
 
 def test_cut_short_data_file(write_legacy, make_geometry, read_all, tmp_path):
@@ -193,6 +215,13 @@ def test_single_channel_needs_no_name(write_2024, make_frames, make_geometry, re
     run, read = read_all([write_2024(frames, None)], make_geometry())
     np.testing.assert_array_equal(read, frames.reshape(6, -1))
     assert run.notes == ()
+
+
+def test_channel_of_data_without_channels(write_legacy, make_geometry, read_all):
+    """A choice that cannot be made is remarked upon."""
+    name, _ = write_legacy([2])
+    run, _ = read_all([name], make_geometry(data="/entry/data/%"), channel=1)
+    assert run.notes == ("--channel is not used: the data have no channels",)
 
 
 @pytest.mark.parametrize("channel", [3, "threshold_7"])
@@ -310,6 +339,14 @@ def test_panels_with_unequal_numbers_of_frames(
     message = _fails([name], geometry, read_all)
     assert "/two" in message
     assert "holds 3 frames, /one holds 2" in message
+
+
+def test_geometry_of_a_smaller_detector(make_frames, write_stack, make_geometry, read_all):
+    """Panels that leave a part of the data out are legal, and remarked upon."""
+    name = write_stack("a.h5", make_frames(1))
+    run, _ = read_all([name], make_geometry(max_fs=37, max_ss=24))
+    (note,) = run.notes
+    assert "the geometry covers 38 x 25 pixels (fs x ss) of data with 40 x 30" in note
 
 
 def test_soft_links(make_frames, write_stack, make_geometry, read_all):

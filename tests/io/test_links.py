@@ -61,7 +61,7 @@ def name(tmp_path: Path) -> str:
 )
 def test_locate(path, file, real, files, name, tmp_path):
     """Soft and external links are followed, also in the middle of a path."""
-    assert locate(files, name, path) == Place(str(tmp_path / file), real)
+    assert locate(files, name, path) == Place(str(tmp_path / file), real, "")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_match_paths(files, name, tmp_path):
     assert lost == ["broken", "empty", "gone"]
     (match,) = match_paths(files, name, "/%/out%/d")
     assert match.parts == ("e", "side")
-    assert match.place == Place(str(tmp_path / "other.h5"), "/g/d")
+    assert match.place == Place(str(tmp_path / "other.h5"), "/g/d", "")
     further = match_paths(files, name, "/e/%/nothing/%")
     assert [m.parts for m in further] == [("broken",), ("empty",), ("gone",)]
 

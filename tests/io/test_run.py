@@ -90,6 +90,14 @@ def test_dataset_without_frames(make_frames, write_stack, make_geometry, read_al
         read_all([empty], make_geometry())
 
 
+def test_impossible_number_of_frames(make_geometry, read_all, tmp_path):
+    """A damaged header that claims more frames than memory can count is refused."""
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset(PATH, (2**40, 30, 40), "u2", chunks=(1, 30, 40))
+    with pytest.raises(InputProblemsError, match="claims to hold 1099511627776 frames"):
+        read_all([str(tmp_path / "a.h5")], make_geometry())
+
+
 def test_all_bad_files_at_once(make_frames, write_stack, make_geometry, read_all, tmp_path):
     """Every bad file is named with its reason, and the good one is used."""
     good = write_stack("good.h5", make_frames(2))

@@ -159,6 +159,31 @@ def test_uneven_columns(make_frames, write_stack, write_virtual, make_geometry, 
     np.testing.assert_array_equal(read, frames[:, :, columns].reshape(2, -1))
 
 
+def test_uneven_target(make_frames, write_stack, write_virtual, make_geometry, read_all):
+    """Columns that are spread over the frame unevenly."""
+    frames = make_frames(2, shape=(30, 36))
+    write_stack("a.h5", frames)
+    columns = [*range(10), *range(13, 39)]
+    pairs = [(np.s_[:, :, columns], _source("a.h5", frames))]
+    name = write_virtual((2, 30, 40), pairs, fill=9)
+    _, read = read_all([name], make_geometry())
+    expected = np.full((2, 30, 40), 9)
+    expected[:, :, columns] = frames
+    np.testing.assert_array_equal(read, expected.reshape(2, -1))
+
+
+def test_first_corner_of_larger_frames(
+    make_frames, write_stack, write_virtual, make_geometry, read_all
+):
+    """A window that begins at the first pixel is still no dataset of the frame's size."""
+    frames = make_frames(2, shape=(50, 90))
+    write_stack("a.h5", frames)
+    source = _source("a.h5", frames)[:, :30, :40]
+    run, read = read_all([write_virtual((2, 30, 40), [(np.s_[:], source)])], make_geometry())
+    np.testing.assert_array_equal(read, frames[:, :30, :40].reshape(2, -1))
+    assert run.groups[0].obstacle
+
+
 def test_stitched_with_another_fill_type(
     make_frames, write_stack, write_virtual, make_geometry, read_all
 ):
@@ -273,6 +298,20 @@ def test_names_are_relative_to_the_virtual_file(
     np.testing.assert_array_equal(read, frames.reshape(9, -1))
 
 
+@pytest.mark.parametrize("nearby", ["link", "target"])
+def test_symbolic_links(nearby, two_files, write_virtual, make_geometry, read_all, tmp_path):
+    """Sources may lie beside the symbolic link to a file, or beside the file itself."""
+    frames, (a, _) = two_files
+    name = write_virtual((5, 30, 40), [(np.s_[:], a)])
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "v.h5"
+    link.symlink_to(name)
+    if nearby == "link":
+        (tmp_path / "data_0.h5").rename(tmp_path / "links" / "data_0.h5")
+    _, read = read_all([str(link)], make_geometry())
+    np.testing.assert_array_equal(read, frames[:5].reshape(5, -1))
+
+
 def test_moved_folder_with_absolute_names(
     two_files, write_virtual, make_geometry, read_all, tmp_path
 ):
@@ -315,6 +354,25 @@ def test_growing_source(make_frames, tmp_path, make_geometry, read_all):
         file.create_dataset(PATH, data=frames, maxshape=(None, 30, 40), chunks=(1, 30, 40))
     _, read = read_all([str(tmp_path / "v.h5")], make_geometry())
     np.testing.assert_array_equal(read, frames.reshape(7, -1))
+
+
+def test_growing_source_with_gaps(make_frames, tmp_path, make_geometry, read_all):
+    """An unlimited mapping may leave every third frame out, and end inside a pair."""
+    frames = make_frames(5)
+    unlimited = (h5py.h5s.UNLIMITED, 30, 40)
+    spaces = []
+    for stride in (3, 2):
+        space = h5py.h5s.create_simple((0, 30, 40), unlimited)
+        space.select_hyperslab(
+            (0, 0, 0), (h5py.h5s.UNLIMITED, 1, 1), stride=(stride, 1, 1), block=(2, 30, 40)
+        )
+        spaces.append(space)
+    _create(tmp_path / "v.h5", b"a.h5", *spaces)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset(PATH, data=frames, maxshape=(None, 30, 40), chunks=(1, 30, 40))
+    run, read = read_all([str(tmp_path / "v.h5")], make_geometry())
+    np.testing.assert_array_equal(read, frames.reshape(5, -1))
+    assert run.frames.dims[:, 0].tolist() == [0, 1, 3, 4, 6]
 
 
 def test_reshaping_is_refused(make_frames, write_stack, write_virtual, make_geometry, read_all):

@@ -165,9 +165,9 @@ def measure(panel, window, pixels, is_free, is_quiet, values, rings, mean, setti
     snr = intensity / sigma if sigma > 1e-10 else F(0)
     if snr < F(settings.min_snr) or brightest < brightest_around - background:
         return None
-    if raw <= 0:
+    if raw == 0:
         return None
-    fs, ss = raw_fs / raw, raw_ss / raw
+    fs, ss = raw_fs / abs(raw), raw_ss / abs(raw)
     if not (0 <= fs <= width - 1 and 0 <= ss <= height - 1):
         return None
     return Peak(panel, fs + 0.5, ss + 0.5, intensity, background, snr, len(pixels), pixels)

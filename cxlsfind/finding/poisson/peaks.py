@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,39 +19,65 @@ FloatArray = npt.NDArray[np.float64]
 
 _PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=0.35)
 
+#: Spots farther apart do not see each other; a spot's tails may hold this share of its photons,
+#: spread this wide, beyond a round Gaussian.
 _REACH_PX = 9
 _HALO_SHARE = 0.03
 _HALO_SIGMA_PX = 2.0
+
+#: A pixel that fires alone explains five photons better than the sharpest spot does.
+_SHARPEST_PX = 0.45
+_SPIKE_GAIN = 3.0
 
 #: Half the side of the window in which an unusable or censored pixel is worth a flag.
 _FLAG_HALF = 2
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredPeaks:
+    """Peaks of a frame, most significant first.
+
+    Parameters
+    ----------
+    peaks
+        Array of :data:`~cxlsfind.records.PEAK_DTYPE` without what depends on the layout:
+        ``fs`` and ``ss`` are offsets from the middle of ``position``.
+    position
+        Canvas pixels; int32.
+    expected
+        False peaks expected per frame at or above the significance of each.
+    refused
+        Canvas pixels of candidates that turned out to be firing pixels or neighbours' tails.
+    """
+
+    peaks: PeakArray
+    position: npt.NDArray[np.int32]
+    expected: FloatArray
+    refused: npt.NDArray[np.int32]
+
+
 def measure_peaks(
     candidates: Candidates,
+    log_expected: FloatArray,
     sheet: npt.NDArray[np.uint16],
     around: Surroundings,
     tail: NullTail,
     n_pixels: float,
     most_expected: float,
-) -> tuple[PeakArray, npt.NDArray[np.int32], FloatArray]:
+) -> MeasuredPeaks:
     """Fit the candidates of a frame and keep those that stand beside their neighbours.
 
     Parameters
     ----------
+    log_expected
+        Natural logarithm of the false peaks expected at or above each candidate.
     sheet
         The frame's counts on the canvas.
     n_pixels
         Usable pixels, over which false peaks are counted.
     most_expected
         False peaks expected per frame at or above the least significant peak.
-
-    Returns
-    -------
-    Peaks, most significant first, without what depends on the layout (panel, coordinates); their
-    canvas pixels; and the false peaks expected at or above each.
     """
-    log_expected = tail.log_rates(candidates.at_nodes, candidates.background) + math.log(n_pixels)
     order = np.lexsort((candidates.position, log_expected))
     order = order[log_expected[order] <= math.log(most_expected)]
     positions = candidates.position[order]
@@ -61,7 +88,14 @@ def measure_peaks(
     errors = np.zeros((len(order), 4))
     local = np.zeros(len(order))
     accepted = np.zeros(len(order), np.bool_)
-    rules = SpotRules(_REACH_PX, _HALO_SHARE, _HALO_SIGMA_PX, tail.n_pulses)
+    rules = SpotRules(
+        reach_px=_REACH_PX,
+        halo_share=_HALO_SHARE,
+        halo_sigma_px=_HALO_SIGMA_PX,
+        n_pulses=tail.n_pulses,
+        sharpest_px=_SHARPEST_PX,
+        spike_gain=_SPIKE_GAIN,
+    )
     resolve_spots(
         sheet,
         around.usable,
@@ -99,7 +133,7 @@ def measure_peaks(
     peaks["p_value"] = -np.expm1(-np.exp(log_expected[kept]))
     peaks["inverse_d"] = np.nan
     peaks["n_pixels"] = _spot_pixels(np.exp(values[kept, 3]))
-    return peaks, positions[kept], np.exp(log_expected[kept])
+    return MeasuredPeaks(peaks, positions[kept], np.exp(log_expected[kept]), positions[~accepted])
 
 
 def place_peaks(

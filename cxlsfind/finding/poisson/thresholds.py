@@ -52,6 +52,10 @@ _BOX_SHARES = (1.4e-4, 7e-4)
 #: Intensities of faint spots, in units of the typical one, that patches are drawn with.
 _FAINT = (0.3, 0.8)
 
+#: Where photons are few, patches are drawn with at least this share of them shared.
+_DRAWN_SHARING = 0.15
+_CROWDED = 0.03
+
 #: Maxima per node that are kept to know which levels of R occur.
 _N_SAMPLES = 600
 _SEED = 20180155
@@ -107,11 +111,14 @@ class NullTail:
         Spot shapes of the score.
     n_pulses
         X-ray pulses per frame; ``math.inf`` for Poisson counts.
+    sharing
+        Share of photons that fire a neighbouring pixel too.
     """
 
-    def __init__(self, bank: ShapeBank, n_pulses: float) -> None:
+    def __init__(self, bank: ShapeBank, n_pulses: float, sharing: float = 0.0) -> None:
         self.bank = bank
         self.n_pulses = n_pulses
+        self.sharing = sharing
         self.tables: ScoreTables = build_tables(bank, n_pulses)
         self.nodes = node_backgrounds()
         self.box_needs = box_thresholds(self.nodes, n_pulses)
@@ -180,6 +187,7 @@ class NullTail:
             self.n_pulses,
             number,
             int(self.box_needs[number]),
+            self.sharing,
             np.random.default_rng(_SEED + number),
         )
         order = np.argsort(-maxima[:, 0], kind="stable")
@@ -192,6 +200,7 @@ def draw_maxima(
     n_pulses: float,
     node: int,
     box_need: int,
+    sharing: float,
     generator: np.random.Generator,
     n_patches: int = _N_PATCHES,
 ) -> tuple[FloatArray, FloatArray]:
@@ -201,13 +210,15 @@ def draw_maxima(
     ----------
     box_need
         Photons that the 3x3 box around a maximum must hold.
+    sharing
+        Share of photons that fire a neighbouring pixel too.
 
     Returns
     -------
     Scores of the middle pixels that are local maxima, at this node and the next, shape (n, 2),
     and their weights: the sum of the weights of scores of at least t is R(t).
     """
-    background = float(node_backgrounds()[node])
+    background = float(node_backgrounds()[node]) / (1.0 + sharing)
     strength, weights = _drawing_mixture(bank, background)
     side = 2 * bank.half + 1
     width = side + 2 * MAXIMUM_RADIUS
@@ -224,6 +235,9 @@ def draw_maxima(
     log_ratio += np.log(weights) - strength.sum(axis=1)
     largest = log_ratio.max(axis=1)
     log_ratio = largest + np.log(np.exp(log_ratio - largest[:, None]).sum(axis=1))
+    if sharing > 0.0:
+        counts, log_weight = _share_charge(counts, sharing, background, generator)
+        log_ratio -= log_weight
     scores = _score_middles(counts, node, tables, bank.half)
     n_positions = scores.shape[1]
     own = np.where(_box_sums(counts, bank.half) >= box_need, scores[:, :, 0], -np.inf)
@@ -276,6 +290,34 @@ def _box_sums(counts: npt.NDArray[np.uint16], half: int) -> npt.NDArray[np.int64
     return sums.reshape(len(counts), -1)
 
 
+def _share_charge(
+    counts: npt.NDArray[np.uint16],
+    sharing: float,
+    background: float,
+    generator: np.random.Generator,
+) -> tuple[npt.NDArray[np.uint16], FloatArray]:
+    """Let photons fire a neighbour too, more often than they do where photons are few.
+
+    Returns
+    -------
+    The counts, and the logarithm of the true probability of the sharing over the drawn one.
+    """
+    drawn = max(sharing, _DRAWN_SHARING) if background < _CROWDED else sharing
+    shared = generator.binomial(counts, drawn)
+    total = counts.sum(axis=(1, 2), dtype=np.float64)
+    events = shared.sum(axis=(1, 2), dtype=np.float64)
+    log_weight = events * math.log(sharing / drawn)
+    log_weight += (total - events) * math.log((1.0 - sharing) / (1.0 - drawn))
+    result = counts.astype(np.int64)
+    left = shared
+    for number, (axis, step) in enumerate(((1, 1), (1, -1), (2, 1), (2, -1))):
+        moved = generator.binomial(left, 1.0 / (4 - number))
+        left = left - moved
+        # Around the edge of the patch charge comes back on the other side, as from outside.
+        result += np.roll(moved, step, axis=axis)
+    return result.astype(np.uint16), log_weight
+
+
 def _drawing_mixture(bank: ShapeBank, background: float) -> tuple[FloatArray, FloatArray]:
     """Return the spots that patches are drawn with: photons per tap, and probabilities.
 
@@ -317,7 +359,7 @@ def _score_middles(
     return scores.reshape(*positions.shape, 2)
 
 
-@lru_cache(maxsize=4)
-def round_tail(n_pulses: float) -> NullTail:
+@lru_cache(maxsize=16)
+def round_tail(n_pulses: float, sharing: float = 0.0) -> NullTail:
     """Return the tail of ordinary round spots, shared by all finders of the process."""
-    return NullTail(round_bank(), n_pulses)
+    return NullTail(round_bank(), n_pulses, sharing)

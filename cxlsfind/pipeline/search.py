@@ -1,0 +1,227 @@
+"""From the frames of a block to their results, by one finder or the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.config import RunConfig
+from cxlsfind.errors import FrameError
+from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
+from cxlsfind.finding.photons import mean_photons, normalise, photons_from_adu
+from cxlsfind.finding.poisson.finder import PoissonFinder
+from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
+from cxlsfind.geometry.maps import inverse_d, radius_bins
+from cxlsfind.io.reader import RunReader
+from cxlsfind.io.run import Run
+from cxlsfind.records import (
+    DenseFrame,
+    FrameHeader,
+    FrameResult,
+    PeakArray,
+    PhotonFrame,
+    Verdict,
+)
+from cxlsfind.units import wavelength_m
+
+#: Peaks that make a hit for peakfinder8 unless ``--min-peaks`` says otherwise: the fewest that can
+#: be indexed.
+DEFAULT_MIN_PEAKS = 5
+
+
+class FinderKey(NamedTuple):
+    """What a finder is built for: the mask and the position of the detector."""
+
+    mask: int
+    shift_m: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadFrame:
+    """A frame that was read and masked."""
+
+    frame: int
+    image: PhotonFrame | DenseFrame
+    header: FrameHeader
+    key: FinderKey
+    mean_photons: float
+
+
+def read_frame(run: Run, reader: RunReader, frame: int) -> ReadFrame:
+    """Read one frame and apply its mask.
+
+    Raises
+    ------
+    FrameError
+        The frame cannot be read.
+    """
+    header = reader.header(frame)
+    mask = run.groups[int(run.frames.group[frame])].mask
+    usable = run.masks[mask]
+    energy = header.photon_energy_ev
+    image = normalise(reader.read(frame), usable, run.geometry, run.layout, energy)
+    mean = mean_photons(image, usable, run.geometry, run.layout, energy)
+    return ReadFrame(frame, image, header, FinderKey(mask, header.detector_shift_m), mean)
+
+
+class Peakfinder8Search:
+    """peakfinder8, frame by frame; for one thread."""
+
+    def __init__(self, run: Run, config: RunConfig) -> None:
+        self._run = run
+        self._settings = peakfinder8_settings(config)
+        self._min_peaks = DEFAULT_MIN_PEAKS if config.min_peaks is None else config.min_peaks
+        self._finder: Peakfinder8 | None = None
+        self._key: FinderKey | None = None
+
+    def find(self, read: ReadFrame) -> FrameResult:
+        """Return what is in a frame."""
+        if self._finder is None or read.key != self._key:
+            run, key = self._run, read.key
+            bins = radius_bins(run.geometry, run.layout, key.shift_m)
+            self._finder = Peakfinder8(
+                self._settings, run.geometry, run.layout, bins, run.masks[key.mask], key.shift_m
+            )
+            self._key = key
+        peaks = self._finder.find(read.image, read.header.photon_energy_ev)
+        _add_resolution(self._run, peaks, read.header)
+        return _result(read, peaks, is_hit=len(peaks) >= self._min_peaks)
+
+
+class PoissonSearch:
+    """The likelihood ratio, block by block."""
+
+    def __init__(self, run: Run, config: RunConfig) -> None:
+        self._run = run
+        self._settings = poisson_settings(config)
+        self._finder: PoissonFinder | None = None
+        self._key: FinderKey | None = None
+
+    def find(self, block: Sequence[ReadFrame]) -> tuple[list[FrameResult], npt.NDArray[np.int32]]:
+        """Return what is in the frames of a block, and the pixels that were left out of it.
+
+        Frames with different masks or detector positions share nothing.
+        """
+        results: list[FrameResult] = []
+        lying = [np.zeros(0, np.int32)]
+        for key, members in groupby(block, key=lambda read: read.key):
+            frames = list(members)
+            found = self._finder_for(key).find_block([self._photons(read) for read in frames])
+            lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
+            for read, result in zip(frames, found.frames, strict=True):
+                _add_resolution(self._run, result.peaks, read.header)
+                verdict = _verdict(result)
+                results.append(_result(read, result.peaks, is_hit=result.is_hit, verdict=verdict))
+        return results, np.unique(np.concatenate(lying))
+
+    def _finder_for(self, key: FinderKey) -> PoissonFinder:
+        if self._finder is None or key != self._key:
+            run = self._run
+            bins = radius_bins(run.geometry, run.layout, key.shift_m)
+            self._finder = PoissonFinder(
+                self._settings, run.geometry, run.layout, bins, run.masks[key.mask]
+            )
+            self._key = key
+        return self._finder
+
+    def _photons(self, read: ReadFrame) -> PhotonFrame:
+        if isinstance(read.image, PhotonFrame):
+            return read.image
+        run = self._run
+        return photons_from_adu(
+            read.image,
+            run.masks[read.key.mask],
+            run.geometry,
+            run.layout,
+            read.header.photon_energy_ev,
+        )
+
+
+def check_counts(run: Run, read: ReadFrame) -> None:
+    """Make sure that a frame holds photons in known units, as the likelihood ratio needs them.
+
+    Raises
+    ------
+    FrameError
+        Floats that are no whole numbers, while the geometry says that one photon reads 1.
+    """
+    if isinstance(read.image, PhotonFrame):
+        return
+    if any(panel.adu_per_photon != 1.0 for panel in run.geometry.panels):
+        return
+    values = read.image.values[run.masks[read.key.mask]]
+    values = values[np.isfinite(values)]
+    if np.any(np.abs(values - np.rint(values)) > 1e-3):
+        raise FrameError(
+            f"{run.frames.filename(read.frame)}: the data are no photon counts: values such as "
+            f"{values[np.abs(values - np.rint(values)) > 1e-3][0]:g}, while the geometry says "
+            "adu_per_photon = 1; write the right adu_per_photon into the geometry, or use "
+            "--peaks=peakfinder8 with --threshold"
+        )
+
+
+def peakfinder8_settings(config: RunConfig) -> Peakfinder8Settings:
+    """Return peakfinder8's part of the settings."""
+    return Peakfinder8Settings(
+        threshold=float("nan") if config.threshold is None else config.threshold,
+        min_snr=config.min_snr,
+        min_pix_count=config.min_pix_count,
+        max_pix_count=config.max_pix_count,
+        local_bg_radius=config.local_bg_radius,
+        min_res=config.min_res,
+        max_res=config.max_res,
+    )
+
+
+def poisson_settings(config: RunConfig) -> PoissonSettings:
+    """Return the Poisson finder's part of the settings."""
+    return PoissonSettings(
+        false_peaks=config.false_peaks,
+        max_peaks=config.max_peaks,
+        hit_fpr=config.hit_fpr,
+        pulses_per_frame=config.pulses_per_frame,
+        min_peaks=config.min_peaks,
+    )
+
+
+def _verdict(result: PoissonResult) -> Verdict:
+    return Verdict(
+        n_peaks=result.n_peaks,
+        hit_p_value=result.hit_p_value,
+        log_bayes_factor=result.hit_log_bayes_factor,
+        frame_class=result.frame_class.value,
+        expected_false_peaks=result.expected_false,
+    )
+
+
+def _result(
+    read: ReadFrame, peaks: PeakArray, *, is_hit: bool, verdict: Verdict | None = None
+) -> FrameResult:
+    return FrameResult(
+        frame=read.frame,
+        is_hit=is_hit,
+        peaks=peaks,
+        header=read.header,
+        mean_photons=read.mean_photons,
+        n_censored=len(read.image.censored),
+        verdict=verdict,
+    )
+
+
+def _add_resolution(run: Run, peaks: PeakArray, header: FrameHeader) -> None:
+    for panel in np.unique(peaks["panel"]).tolist():
+        here = peaks["panel"] == panel
+        peaks["inverse_d"][here] = inverse_d(
+            run.geometry,
+            panel,
+            peaks["fs"][here],
+            peaks["ss"][here],
+            wavelength_m=wavelength_m(header.photon_energy_ev),
+            clen_m=header.clen_m,
+            shift_m=header.detector_shift_m,
+        )
