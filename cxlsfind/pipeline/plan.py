@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TypeVar
 
 from cxlsfind import __version__
-from cxlsfind.config import RunConfig
-from cxlsfind.errors import InputError, InputProblemsError
+from cxlsfind.config import PeakMethod, RunConfig
+from cxlsfind.errors import FrameError, InputError, InputProblemsError
 from cxlsfind.geometry.crystfel import read_geometry
 from cxlsfind.geometry.model import Geometry
+from cxlsfind.geometry.obstacles import geometry_obstacles
 from cxlsfind.geometry.shipped import find_geometry
 from cxlsfind.io.inputs import InputList, read_inputs, wait_for_files
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run, open_run
 from cxlsfind.pipeline.blocks import Block, make_blocks
+from cxlsfind.pipeline.search import counts_problem, read_frame
 from cxlsfind.pipeline.skips import skip_lines
 from cxlsfind.writers.outputs import OutputSet
 from cxlsfind.writers.stream import amended_geometry_text, stream_problems
@@ -77,6 +79,8 @@ def prepare(config: RunConfig) -> Plan:
         run = _collecting(problems, _open, config, geometry, inputs)
     if problems or run is None or inputs is None:
         raise InputProblemsError(problems)
+    if config.peaks is PeakMethod.POISSON:
+        _check_counts(run)
     text = _stream_geometry(config, run)
     paths = ("/".join(path) for path in run.frames.paths)
     problems = stream_problems(run.geometry, text, run.frames.filenames, paths)
@@ -103,7 +107,11 @@ def _collecting(problems: list[str], step: Callable[..., T], *arguments: object)
 
 
 def _read_geometry(config: RunConfig) -> Geometry:
-    return read_geometry(find_geometry(config.geometry), need_beam=False)
+    geometry = read_geometry(find_geometry(config.geometry), need_beam=False)
+    obstacles = geometry_obstacles(geometry)
+    if obstacles:
+        raise InputProblemsError(obstacles)
+    return geometry
 
 
 def _read_inputs(config: RunConfig) -> InputList:
@@ -135,6 +143,19 @@ def _input_files(
     names += [] if config.mask is None else [config.mask]
     names += [] if inputs is None else [item.filename for item in inputs.items]
     return [Path(name) for name in dict.fromkeys(names)]
+
+
+def _check_counts(run: Run) -> None:
+    """Refuse data without photon counts by a look at the first frame that can be read."""
+    with RunReader(run) as reader:
+        for frame in range(len(run.frames)):
+            try:
+                problem = counts_problem(run, read_frame(run, reader, frame))
+            except FrameError:
+                continue
+            if problem:
+                raise InputError(problem)
+            return
 
 
 def _stream_geometry(config: RunConfig, run: Run) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.config import RunConfig
-from cxlsfind.errors import FrameError
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import mean_photons, normalise, photons_from_adu
 from cxlsfind.finding.poisson.finder import PoissonFinder
@@ -32,6 +31,10 @@ from cxlsfind.units import wavelength_m
 #: Peaks that make a hit for peakfinder8 unless ``--min-peaks`` says otherwise: the fewest that can
 #: be indexed.
 DEFAULT_MIN_PEAKS = 5
+
+
+#: Counts that were written as floats are this near to whole numbers.
+_WHOLE = 1e-3
 
 
 class FinderKey(NamedTuple):
@@ -142,27 +145,28 @@ class PoissonSearch:
         )
 
 
-def check_counts(run: Run, read: ReadFrame) -> None:
-    """Make sure that a frame holds photons in known units, as the likelihood ratio needs them.
+def counts_problem(run: Run, read: ReadFrame) -> str:
+    """Return why a frame does not hold photons in known units, as the likelihood ratio needs them.
 
-    Raises
-    ------
-    FrameError
-        Floats that are no whole numbers, while the geometry says that one photon reads 1.
+    Returns
+    -------
+    A sentence for floats that are no whole numbers although the geometry says that one photon
+    reads 1; else nothing.
     """
-    if isinstance(read.image, PhotonFrame):
-        return
-    if any(panel.adu_per_photon != 1.0 for panel in run.geometry.panels):
-        return
+    is_gain_given = any(panel.adu_per_photon != 1.0 for panel in run.geometry.panels)
+    if isinstance(read.image, PhotonFrame) or is_gain_given:
+        return ""
     values = read.image.values[run.masks[read.key.mask]]
     values = values[np.isfinite(values)]
-    if np.any(np.abs(values - np.rint(values)) > 1e-3):
-        raise FrameError(
-            f"{run.frames.filename(read.frame)}: the data are no photon counts: values such as "
-            f"{values[np.abs(values - np.rint(values)) > 1e-3][0]:g}, while the geometry says "
-            "adu_per_photon = 1; write the right adu_per_photon into the geometry, or use "
-            "--peaks=peakfinder8 with --threshold"
-        )
+    broken = values[np.abs(values - np.rint(values)) > _WHOLE]
+    if broken.size == 0:
+        return ""
+    return (
+        f"{run.frames.filename(read.frame)} {run.frames.event(read.frame)}: the data are no photon "
+        f"counts: there are values such as {broken[0]:g}, while the geometry says adu_per_photon = "
+        "1; write the right adu_per_photon into the geometry, or use --peaks=peakfinder8 with "
+        "--threshold"
+    )
 
 
 def peakfinder8_settings(config: RunConfig) -> Peakfinder8Settings:

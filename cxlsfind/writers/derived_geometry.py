@@ -10,7 +10,7 @@ import numpy as np
 
 from cxlsfind import __version__
 from cxlsfind.geometry.layout import Layout
-from cxlsfind.geometry.model import BeamKind, Geometry, Mask, Panel, Quantity
+from cxlsfind.geometry.model import BeamKind, Flag, Geometry, Mask, Panel, Quantity
 from cxlsfind.geometry.write import write_geometry
 from cxlsfind.writers.collect import RunResults
 from cxlsfind.writers.handoff import HandOff
@@ -19,6 +19,9 @@ from cxlsfind.writers.handoff import HandOff
 ENERGY = "photon_energy_eV"
 CLEN = "clen"
 SHIFTS = ("detector_shift_x", "detector_shift_y")
+
+_INT32_MAX = 2**31 - 1
+_UINT32_MARKS = 2_000_000_000
 
 
 def table_geometry_text(
@@ -57,6 +60,7 @@ def original_geometry_text(geometry: Geometry, results: RunResults) -> str:
     panels = tuple(
         replace(
             panel,
+            flags=_safe_flags(panel),
             masks=tuple(replace(mask, file=_absolute(mask.file)) for mask in panel.masks),
             saturation_map_file=_absolute(panel.saturation_map_file),
         )
@@ -95,10 +99,26 @@ def _with_table_data(panel: Panel, hand_off: HandOff, slab: int) -> Panel:
         panel,
         data=f"/run/%/{hand_off.member('data', slab)}",
         dims=hand_off.dims[slab],
+        flags=_safe_flags(panel),
         masks=(Mask(number=0, data=f"/run/%/{hand_off.member('mask', slab)}", bad_bits=1),),
         saturation_map=None if _has_inner_saturation_map(panel) else panel.saturation_map,
         saturation_map_file=_absolute(panel.saturation_map_file),
     )
+
+
+def _safe_flags(panel: Panel) -> tuple[Flag, ...]:
+    """Return flags that CrystFEL 0.12 understands as they are meant.
+
+    It keeps flag values in 32 bits with a sign: 4294967294 turns into the lowest number there is,
+    and "more than" that masks every pixel. Marks of uint32 data are above two thousand million.
+    """
+    safe = (
+        Flag("morethan", _UINT32_MARKS)
+        if flag.value > _INT32_MAX and flag.kind != "lessthan"
+        else flag
+        for flag in panel.flags
+    )
+    return tuple(dict.fromkeys(safe))
 
 
 def _absolute(file: str | None) -> str | None:

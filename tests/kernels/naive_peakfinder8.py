@@ -27,7 +27,7 @@ class Settings:
 
 @dataclass
 class Peak:
-    """One peak: panel and position from the panel's first pixel corner, and what it holds."""
+    """One peak: panel, position from the centre of the panel's first pixel, and contents."""
 
     panel: int
     fs: float
@@ -36,7 +36,6 @@ class Peak:
     background: float
     snr: float
     n_pixels: int
-    pixels: list
 
 
 def ring_limits(values, usable, rings, windows, settings):
@@ -167,10 +166,11 @@ def measure(panel, window, pixels, is_free, is_quiet, values, rings, mean, setti
         return None
     if raw == 0:
         return None
+    # Not a slip: the program divides by the modulus.
     fs, ss = raw_fs / abs(raw), raw_ss / abs(raw)
     if not (0 <= fs <= width - 1 and 0 <= ss <= height - 1):
         return None
-    return Peak(panel, fs + 0.5, ss + 0.5, intensity, background, snr, len(pixels), pixels)
+    return Peak(panel, fs, ss, intensity, background, snr, len(pixels))
 
 
 def local_background(centre_ss, centre_fs, height, width, is_free, is_quiet, value, settings):

@@ -42,8 +42,7 @@ def command(run: SimulatedRun, ranks: int, *options: str, code: str = CODE) -> l
     start = [str(MPIRUN), "-n", str(ranks)] if ranks else []
     return [
         *start, sys.executable, "-c", code,
-        "-i", str(run.list), "-g", str(run.geometry), "-o", "hits.stream",
-        "--peaks=peakfinder8", "--threshold=5", *options,
+        "-i", str(run.list), "-g", str(run.geometry), "-o", "hits.stream", *options,
     ]  # fmt: skip
 
 
@@ -67,12 +66,15 @@ def outputs(folder: Path) -> dict[str, bytes]:
     return files
 
 
-def test_any_number_of_ranks_gives_the_same_bytes(run: SimulatedRun, tmp_path: Path) -> None:
+@pytest.mark.parametrize("finder", [(), ("--peaks=peakfinder8", "--threshold=5")])
+def test_any_number_of_ranks_gives_the_same_bytes(
+    run: SimulatedRun, tmp_path: Path, finder: tuple[str, ...]
+) -> None:
     """No mpirun, 1, 2, 3 and 5 ranks, and 2 threads per rank: the same files, byte for byte."""
     runs = {}
     plain = [("none", 0), ("1", 1), ("2", 2), ("3", 3), ("5", 5)]
     for name, ranks, options in [*((*case, ()) for case in plain), ("2x2", 2, ("-j2",))]:
-        ended = start(command(run, ranks, *options), tmp_path / name)
+        ended = start(command(run, ranks, *finder, *options), tmp_path / name)
         assert ended.returncode == 0, ended.stderr
         assert "300 images processed" in ended.stderr
         assert ended.stdout.splitlines()[-1].startswith("HDF5_PLUGIN_PATH=")

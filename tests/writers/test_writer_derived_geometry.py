@@ -134,3 +134,20 @@ def test_original_geometry_works_from_any_directory(geometry, collect, make_resu
     assert parsed.panels[0].data == "/entry/data"
     assert parsed.beam is not None
     assert parsed.beam.value == 9001.0
+
+
+def test_flags_that_crystfel_would_cut_to_32_bits_keep_their_meaning(derive, geometry):
+    """CrystFEL 0.12 takes "more than 4294967294" for "more than -2147483648": every pixel."""
+    flags = (
+        Flag("equal", 4294967295),
+        Flag("morethan", 4294967294),
+        Flag("lessthan", 0),
+        Flag("morethan", 65534),
+    )
+    panels = tuple(replace(panel, flags=flags) for panel in geometry.panels)
+    for panel in derive(replace(geometry, panels=panels)).panels:
+        assert panel.flags == (
+            Flag("morethan", 2_000_000_000),
+            Flag("lessthan", 0),
+            Flag("morethan", 65534),
+        )

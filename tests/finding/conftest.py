@@ -1,0 +1,76 @@
+"""A detector of two panels side by side, the right one first, with what finders need of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from cxlsfind.geometry.crystfel import parse_geometry
+from cxlsfind.geometry.layout import Layout, build_layout, slab_key
+from cxlsfind.geometry.maps import radius_bins
+from cxlsfind.geometry.model import Geometry
+
+SHAPE = (40, 64)
+
+TEXT = """\
+photon_energy = 9000 eV
+adu_per_photon = 1
+clen = 0.1
+res = 10000
+data = /data
+dim0 = %
+dim1 = ss
+dim2 = fs
+
+right/min_fs = 30
+right/max_fs = 63
+right/min_ss = 0
+right/max_ss = 39
+right/corner_x = 2.5
+right/corner_y = -18.2
+right/fs = x
+right/ss = y
+
+left/min_fs = 0
+left/max_fs = 29
+left/min_ss = 0
+left/max_ss = 39
+left/corner_x = -32.5
+left/corner_y = -18.2
+left/fs = x
+left/ss = y
+"""
+
+
+@dataclass
+class TwoPanels:
+    """The detector; ``text`` is its geometry file, to be parsed again with additions."""
+
+    geometry: Geometry
+    layout: Layout
+    bins: npt.NDArray[np.int32]
+    usable: npt.NDArray[np.bool_]
+
+    def with_lines(self, lines: str) -> TwoPanels:
+        """Return the same detector with more lines at the end of its file."""
+        return make_two_panels(TEXT + lines)
+
+
+def make_two_panels(text: str) -> TwoPanels:
+    """Parse the file and make maps; all pixels are usable."""
+    geometry = parse_geometry(text, file="two.geom")
+    layout = build_layout(geometry, {slab_key(panel): SHAPE for panel in geometry.panels})
+    bins = radius_bins(geometry, layout)
+    usable = np.ones(layout.n_pixels, np.bool_)
+    for shared in (bins, usable):
+        shared.flags.writeable = False  # finders share them between threads
+    return TwoPanels(geometry, layout, bins, usable)
+
+
+@pytest.fixture(scope="session")
+def two_panels() -> TwoPanels:
+    """Return the detector."""
+    return make_two_panels(TEXT)

@@ -1,0 +1,222 @@
+"""The finder's settings, records, flags and workspace; equal results by both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from cxlsfind.errors import FrameError, UsageError
+from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
+from cxlsfind.finding.photons import normalise
+from cxlsfind.geometry.maps import radius_bins
+from cxlsfind.records import PEAK_DTYPE, DenseFrame, PeakFlag, PhotonFrame
+
+ENERGY = 9000.0
+SHAPE = (40, 64)
+
+
+def _finder(detector: Any, usable: np.ndarray | None = None, **options: Any) -> Peakfinder8:
+    settings = Peakfinder8Settings(**{"threshold": 3.0, **options})
+    mask = detector.usable if usable is None else usable
+    return Peakfinder8(settings, detector.geometry, detector.layout, detector.bins, mask)
+
+
+def _frame(
+    detector: Any, raw: np.ndarray, usable: np.ndarray | None = None
+) -> PhotonFrame | DenseFrame:
+    mask = detector.usable if usable is None else usable
+    return normalise(raw.ravel(), mask, detector.geometry, detector.layout, ENERGY)
+
+
+def _raw(seed: int = 0, background: float = 0.3) -> np.ndarray:
+    """Return photons with spots of 3 x 3 pixels at (ss, fs) = (10, 12), (20, 50), (30, 20)."""
+    raw = np.random.default_rng(seed).poisson(background, SHAPE).astype(np.uint32)
+    for ss, fs in ((10, 12), (20, 50), (30, 20)):
+        raw[ss - 1 : ss + 2, fs - 1 : fs + 2] += np.array(
+            [[5, 20, 5], [20, 90, 20], [5, 20, 5]], "u4"
+        )
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("threshold", float("nan")),
+        ("threshold", float("inf")),
+        ("min_snr", -1.0),
+        ("min_snr", float("nan")),
+        ("min_pix_count", 0),
+        ("max_pix_count", 1),
+        ("local_bg_radius", 0),
+        ("min_res", -1),
+        ("max_res", -5),
+        ("max_res", float("nan")),
+    ],
+)
+def test_nonsense_is_refused_with_the_option(option: str, value: float) -> None:
+    name = "--" + option.replace("_", "-")
+    with pytest.raises(UsageError, match=name):
+        Peakfinder8Settings(**{"threshold": 3.0, option: value})  # type: ignore[arg-type]
+
+
+def test_limits_of_the_radius_must_leave_something() -> None:
+    with pytest.raises(UsageError, match=r"--max-res=20: expected .* more than --min-res=20"):
+        Peakfinder8Settings(3.0, min_res=20, max_res=20)
+    assert Peakfinder8Settings(3.0, min_res=20).max_res == 0
+
+
+def test_peaks_and_their_quantities(two_panels: Any) -> None:
+    peaks = _finder(two_panels).find(_frame(two_panels, _raw()), ENERGY)
+    assert peaks.dtype == PEAK_DTYPE
+    # Panel after panel as in the geometry, which has the right one first.
+    assert peaks["panel"].tolist() == [0, 1, 1]
+    np.testing.assert_allclose(peaks["fs"], [50.5, 12.5, 20.5], atol=0.1)
+    np.testing.assert_allclose(peaks["ss"], [20.5, 10.5, 30.5], atol=0.1)
+    np.testing.assert_allclose(peaks["intensity"], 190, atol=10)
+    np.testing.assert_array_equal(peaks["photons"], peaks["intensity"])
+    np.testing.assert_allclose(peaks["sigma_photons"], np.sqrt(195), rtol=0.1)
+    np.testing.assert_allclose(peaks["background"], 0.3, atol=0.2)
+    assert (peaks["snr"] > 100).all()
+    assert (np.abs(peaks["n_pixels"] - 9) <= 1).all()
+    assert peaks["flags"].tolist() == [0, 0, 0]
+    for unknown in ("sigma_fs", "sigma_ss", "log_likelihood_ratio", "p_value", "inverse_d"):
+        assert np.isnan(peaks[unknown]).all()
+
+
+def test_blank_frames_have_no_peaks(two_panels: Any) -> None:
+    finder = _finder(two_panels)
+    assert finder.find(_frame(two_panels, np.zeros(SHAPE, np.uint16)), ENERGY).size == 0
+    assert finder.find(_frame(two_panels, np.zeros(SHAPE, np.float32)), ENERGY).size == 0
+
+
+def test_photons_are_readings_over_the_gain(two_panels: Any) -> None:
+    lines = "left/adu_per_photon = 10\nright/adu_per_eV = 0.002\n"
+    detector = two_panels.with_lines(lines)
+    finder = _finder(detector)
+    peaks = finder.find(_frame(detector, _raw().astype(np.float32)), ENERGY)
+    gain = np.where(peaks["panel"] == 0, 18.0, 10.0)
+    np.testing.assert_allclose(peaks["photons"], peaks["intensity"] / gain)
+    counted = _finder(two_panels).find(_frame(two_panels, _raw()), ENERGY)
+    np.testing.assert_allclose(peaks["background"], counted["background"] / gain, rtol=1e-6)
+    with pytest.raises(FrameError, match="panel right"):
+        finder.find(_frame(detector, _raw().astype(np.float32)), float("nan"))
+
+
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 2.5])
+@pytest.mark.parametrize("min_snr", [1.0, 3.0])
+@pytest.mark.parametrize("background", [0.0, 0.02, 0.5, 20.0])
+def test_lists_and_arrays_give_the_same_bytes(
+    two_panels: Any, threshold: float, min_snr: float, background: float
+) -> None:
+    rng = np.random.default_rng(1)
+    usable = two_panels.usable.copy()
+    usable[rng.random(usable.size) < 0.03] = False
+    options = {"threshold": threshold, "min_snr": min_snr, "min_pix_count": 1, "min_res": 4}
+    finder = _finder(two_panels, usable, **options)
+    n_peaks = 0
+    for seed in range(4):
+        raw = _raw(seed, background)
+        raw.flat[rng.integers(0, raw.size, 3)] = 5_000_000  # sums beyond single precision
+        raw.flat[rng.integers(0, raw.size, 5)] = 20
+        bad = np.flatnonzero(rng.random(raw.size) < 0.02).astype(np.int32)
+        sparse = _frame(two_panels, raw, usable)
+        assert isinstance(sparse, PhotonFrame)
+        keep = ~np.isin(sparse.index, bad)
+        sparse = PhotonFrame(
+            raw.size, sparse.index[keep], sparse.count[keep], bad, np.zeros(0, np.int32)
+        )
+        dense = DenseFrame(raw.ravel().astype(np.float32), bad, np.zeros(0, np.int32))
+        peaks = finder.find(sparse, ENERGY)
+        assert peaks.tobytes() == finder.find(dense, ENERGY).tobytes()
+        n_peaks += peaks.size
+    assert n_peaks > 0
+
+
+def test_finding_leaves_no_trace(two_panels: Any) -> None:
+    finder, fresh = _finder(two_panels), _finder(two_panels)
+    raw = _raw()
+    raw[5:9, 5:9] = 2**32 - 1
+    finder.find(_frame(two_panels, raw), ENERGY)
+    finder.find(_frame(two_panels, -raw.astype(np.float32)), ENERGY)
+    frame = _frame(two_panels, _raw(1))
+    assert finder.find(frame, ENERGY).tobytes() == fresh.find(frame, ENERGY).tobytes()
+
+
+def test_pixels_bad_in_one_frame_are_not_used(two_panels: Any) -> None:
+    finder = _finder(two_panels)
+    frame = _frame(two_panels, _raw())
+    at = np.flatnonzero((frame.index // 64 >= 18) & (frame.index // 64 <= 22))
+    bad = np.arange(18 * 64, 23 * 64, dtype=np.int32)
+    without = PhotonFrame(
+        frame.n_pixels, np.delete(frame.index, at), np.delete(frame.count, at), bad, frame.censored
+    )
+    peaks = finder.find(without, ENERGY)
+    np.testing.assert_allclose(peaks["ss"], [10.5, 30.5], atol=0.1)
+
+
+def test_saturated_peaks_are_flagged(two_panels: Any) -> None:
+    raw = _raw().astype(np.uint16)
+    raw[10, 12] = 65535
+    peaks = _finder(two_panels).find(_frame(two_panels, raw), ENERGY)
+    assert peaks["flags"].tolist() == [0, PeakFlag.SATURATED, 0]
+    detector = two_panels.with_lines("left/max_adu = 85\n")
+    peaks = _finder(detector).find(_frame(detector, _raw()), ENERGY)
+    assert peaks["flags"].tolist() == [0, PeakFlag.SATURATED, PeakFlag.SATURATED]
+
+
+@pytest.mark.parametrize("where", ["mask", "frame", "panel"])
+def test_peaks_at_edges_are_flagged(two_panels: Any, where: str) -> None:
+    usable = two_panels.usable.copy()
+    raw = _raw()
+    if where == "mask":
+        usable[10 * 64 + 14] = False
+    elif where == "panel":
+        raw[30, 28:30] = 50
+    frame = _frame(two_panels, raw, usable)
+    if where == "frame":
+        bad = np.array([10 * 64 + 14], np.int32)
+        keep = frame.index != bad[0]
+        frame = PhotonFrame(
+            frame.n_pixels, frame.index[keep], frame.count[keep], bad, frame.censored
+        )
+    peaks = _finder(two_panels, usable).find(frame, ENERGY)
+    edge = peaks[(peaks["flags"] & PeakFlag.EDGE) != 0]
+    assert edge["ss"].round(1).tolist() == ([30.5] if where == "panel" else [10.5])
+    assert len(peaks) == (4 if where == "panel" else 3)
+
+
+def test_limits_of_the_radius_are_strict(two_panels: Any) -> None:
+    frame = _frame(two_panels, _raw())
+    everything = _finder(two_panels).find(frame, ENERGY)
+    # Distances of the spots: 21, 22 and 17 pixels, by the truncated corners of their pixels.
+    radius = np.hypot(everything["fs"] - 33, everything["ss"] - 18.7)
+    assert (radius > 10).all()
+    assert _finder(two_panels, max_res=10).find(frame, ENERGY).size == 0
+    inner = _finder(two_panels, max_res=20).find(frame, ENERGY)
+    assert inner["ss"].round().tolist() == everything["ss"][radius < 20].round().tolist()
+    outer = _finder(two_panels, min_res=20).find(frame, ENERGY)
+    assert inner.size + outer.size == everything.size == 3
+
+
+def test_shift_of_the_detector_moves_the_limits(two_panels: Any) -> None:
+    frame = _frame(two_panels, _raw())
+    shift = (0.01, 0.0)  # 100 pixels
+    bins = radius_bins(two_panels.geometry, two_panels.layout, shift)
+    parts = (two_panels.geometry, two_panels.layout, bins, two_panels.usable)
+    settings = Peakfinder8Settings(3.0, min_res=60)
+    assert Peakfinder8(settings, *parts, shift).find(frame, ENERGY).size == 3
+    assert Peakfinder8(settings, *parts).find(frame, ENERGY).size == 0
+
+
+def test_the_pixel_under_the_beam_is_left_out(two_panels: Any) -> None:
+    raw = np.zeros(SHAPE, np.float32)
+    raw[::2] = 0.5
+    under_beam = np.flatnonzero(two_panels.bins == 0)
+    raw.flat[under_beam] = 1000.0
+    assert under_beam.size > 0
+    finder = _finder(two_panels, threshold=100.0, min_pix_count=1, min_snr=1.0)
+    assert finder.find(_frame(two_panels, raw), ENERGY).size == 0
+    raw.flat[under_beam + 5] = 1000.0
+    assert finder.find(_frame(two_panels, raw), ENERGY).size > 0

@@ -1,0 +1,267 @@
+"""The finder as a whole: planted spots come back, blanks stay blank, nothing upsets it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from cxlsfind.errors import UsageError
+from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
+from cxlsfind.finding.poisson.settings import FrameClass, PoissonSettings
+from cxlsfind.finding.poisson.shapes import gaussian_taps
+from cxlsfind.geometry.layout import build_layout, slab_key
+from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
+from cxlsfind.records import PeakFlag, PhotonFrame
+
+HEIGHT, WIDTH = 300, 360
+NOWHERE = np.empty(0, np.int32)
+
+
+def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) -> PoissonFinder:
+    panel = Panel(
+        name="p0",
+        min_fs=0,
+        max_fs=WIDTH - 1,
+        min_ss=0,
+        max_ss=HEIGHT - 1,
+        corner_x=-WIDTH / 2,
+        corner_y=-HEIGHT / 2,
+        fs=(1.0, 0.0, 0.0),
+        ss=(0.0, 1.0, 0.0),
+        res=1e4,
+        adu_per_photon=gain,
+        adu_per_ev=None,
+    )
+    geometry = Geometry(
+        "t.geom", "", (panel,), BeamKind.PHOTON_ENERGY, Quantity(7000.0), Quantity(0.1)
+    )
+    ss, fs = np.mgrid[0:HEIGHT, 0:WIDTH]
+    radius = np.hypot(ss - HEIGHT / 2, fs - WIDTH / 2).astype(np.int32).ravel()
+    usable = np.ones((HEIGHT, WIDTH), np.bool_)
+    usable[:, :dead] = False
+    layout = build_layout(geometry, {slab_key(panel): (HEIGHT, WIDTH)})
+    return PoissonFinder(settings, geometry, layout, radius, usable.ravel())
+
+
+def to_frame(counts: np.ndarray) -> PhotonFrame:
+    index = np.flatnonzero(counts).astype(np.int32)
+    count = counts.ravel()[index].astype(np.uint32)
+    return PhotonFrame(counts.size, index, count, NOWHERE, NOWHERE)
+
+
+def add_spot(mean: np.ndarray, fs: float, ss: float, photons: float, sigma: float = 0.6) -> None:
+    """Add a spot centred at (fs, ss), measured from the corner of pixel 0."""
+    row, column = int(ss), int(fs)
+    taps = gaussian_taps(sigma, 6, fs=fs - column - 0.5, ss=ss - row - 0.5).reshape(13, 13)
+    mean[row - 6 : row + 7, column - 6 : column + 7] += photons * taps
+
+
+def draw_blanks(number: int, level: float, seed: int) -> list[PhotonFrame]:
+    generator = np.random.default_rng(seed)
+    return [to_frame(generator.poisson(level, (HEIGHT, WIDTH))) for _ in range(number)]
+
+
+def same(one: BlockResult, two: BlockResult) -> bool:
+    return all(
+        a.peaks.tobytes() == b.peaks.tobytes() and a.hit_p_value == b.hit_p_value
+        for a, b in zip(one.frames, two.frames, strict=True)
+    ) and np.array_equal(one.usable, two.usable)
+
+
+def test_planted_spots_are_found_and_measured() -> None:
+    """Spots come back where they are, with their photons, most significant first."""
+    generator = np.random.default_rng(1)
+    places = [(30.2, 40.7), (200.5, 150.1), (320.9, 280.4), (100.0, 250.5)]
+    mean = np.full((HEIGHT, WIDTH), 0.1)
+    for number, (fs, ss) in enumerate(places):
+        add_spot(mean, fs, ss, 60.0 * (number + 1))
+    frames = [to_frame(generator.poisson(mean)) for _ in range(4)]
+    for result in make_finder(PoissonSettings(false_peaks=0.05)).find_block(frames).frames:
+        peaks = result.peaks[: result.n_peaks]
+        assert result.is_hit
+        assert result.frame_class is FrameClass.HIT
+        assert result.hit_log_bayes_factor > 50
+        assert (np.diff(peaks["p_value"]) >= 0).all()
+        for number, (fs, ss) in enumerate(places):
+            distance = np.hypot(peaks["fs"] - fs, peaks["ss"] - ss)
+            best = int(np.argmin(distance))
+            assert distance[best] < 5 * peaks["sigma_fs"][best] + 0.02
+            photons = 60.0 * (number + 1)
+            assert abs(peaks["photons"][best] - photons) < 5 * peaks["sigma_photons"][best]
+        assert len(peaks) <= len(places) + 2
+
+
+@pytest.mark.parametrize("level", [1e-3, 0.05, 1.0])
+def test_blanks_are_blank(level: float) -> None:
+    """False peaks keep to the number asked, and no blank is a hit (at one in a million)."""
+    settings = PoissonSettings(false_peaks=1.0, hit_fpr=1e-6)
+    frames = draw_blanks(40, level, seed=int(1e4 * level))
+    results = make_finder(settings).find_block(frames).frames
+    found = sum(result.n_peaks for result in results)
+    expected = sum(result.expected_false for result in results)
+    assert expected <= 1.25 * len(frames)
+    assert abs(found - expected) < 4.5 * math.sqrt(expected)
+    assert not any(result.is_hit for result in results)
+    assert {result.frame_class for result in results} == {FrameClass.BLANK}
+    deep = sum(len(result.peaks) for result in results)
+    assert found <= deep <= 12.5 * len(frames) * 1.5
+
+
+def test_results_are_reproducible() -> None:
+    """The same block gives the same bytes, with the same finder or another one."""
+    frames = draw_blanks(5, 0.2, seed=3)
+    settings = PoissonSettings(false_peaks=3.0)
+    finder = make_finder(settings)
+    first = finder.find_block(frames)
+    assert same(first, finder.find_block(frames))
+    assert same(first, make_finder(settings).find_block(frames))
+
+
+def test_degenerate_frames() -> None:
+    """No photon, one photon, one frame, one absurd count: no error, no warning, sane numbers."""
+    finder = make_finder(PoissonSettings())
+    empty = np.zeros((HEIGHT, WIDTH), np.int64)
+    one = empty.copy()
+    one[100, 100] = 1
+    bright = empty.copy()
+    bright[50, 50] = 4_000_000_000
+    for block in ([empty], [one], [empty, one], [one] * 20, [bright], [empty, bright, one]):
+        for result in finder.find_block([to_frame(counts) for counts in block]).frames:
+            assert 0.0 < result.hit_p_value <= 1.0
+            assert np.isfinite(result.background).all()
+            assert np.isfinite(result.peaks["photons"]).all()
+            assert (result.peaks["intensity"] > 0).all()
+
+
+def test_hot_pixel_is_masked_and_a_single_flash_is_refused() -> None:
+    """A pixel that fires in every frame leaves the mask; one that fires once makes no peak."""
+    generator = np.random.default_rng(9)
+    frames = []
+    for number in range(30):
+        counts = generator.poisson(0.01, (HEIGHT, WIDTH))
+        counts[70, 80] += 5
+        if number == 7:
+            counts[200, 220] += 12
+        frames.append(to_frame(counts))
+    block = make_finder(PoissonSettings(hit_fpr=1e-5)).find_block(frames)
+    bad = np.flatnonzero(~block.usable)
+    assert bad.tolist() == [70 * WIDTH + 80]
+    peaks = block.frames[7].peaks
+    assert not (np.hypot(peaks["fs"] - 220.5, peaks["ss"] - 200.5) < 3).any()
+    assert not any(result.is_hit for result in block.frames)
+
+
+def test_shutter_and_jet() -> None:
+    """Frames without beam and without jet are named, and do not spoil the others."""
+    generator = np.random.default_rng(10)
+    ss, fs = np.mgrid[0:HEIGHT, 0:WIDTH]
+    radius = np.hypot(ss - HEIGHT / 2, fs - WIDTH / 2)
+    water = 0.2 * (0.5 + np.exp(-0.5 * ((radius - 100) / 20) ** 2))
+    air = 0.05 * np.exp(-radius / 50)
+    frames = [to_frame(generator.poisson(1e-6, radius.shape)) for _ in range(8)]
+    frames += [to_frame(generator.poisson(water)) for _ in range(12)]
+    frames += [to_frame(generator.poisson(air)) for _ in range(8)]
+    results = make_finder(PoissonSettings(hit_fpr=1e-6)).find_block(frames).frames
+    classes = [result.frame_class for result in results]
+    assert classes[:8] == [FrameClass.BEAM_OFF] * 8
+    assert classes[8:20] == [FrameClass.BLANK] * 12
+    assert classes[20:] == [FrameClass.NO_JET] * 8
+    assert sum(result.n_peaks for result in results[8:]) < 20 + 5 * math.sqrt(20)
+
+
+@pytest.mark.parametrize("apart", [5.0, 6.0, 8.0])
+def test_touching_spots_are_told_apart(apart: float) -> None:
+    """Two spots of 200 photons, five pixels apart, are two peaks at their places."""
+    generator = np.random.default_rng(11)
+    mean = np.full((HEIGHT, WIDTH), 0.1)
+    add_spot(mean, 150.3, 120.6, 200.0)
+    add_spot(mean, 150.3 + apart, 120.6, 200.0)
+    frames = [to_frame(generator.poisson(mean)) for _ in range(20)]
+    resolved = 0
+    for result in make_finder(PoissonSettings(false_peaks=0.01)).find_block(frames).frames:
+        peaks = result.peaks[: result.n_peaks]
+        near = peaks[np.hypot(peaks["fs"] - 150 - apart / 2, peaks["ss"] - 120.6) < 12]
+        places = np.sort(near["fs"])
+        resolved += len(places) == 2 and bool(np.all(np.abs(places - [150.3, 150.3 + apart]) < 0.4))
+    assert resolved >= 18
+
+
+def test_a_bright_spot_is_one_peak() -> None:
+    """Wide and bright spots do not break up."""
+    generator = np.random.default_rng(12)
+    mean = np.full((HEIGHT, WIDTH), 0.05)
+    add_spot(mean, 100.5, 100.5, 3000.0, sigma=0.6)
+    add_spot(mean, 200.5, 200.5, 800.0, sigma=1.2)
+    frames = [to_frame(generator.poisson(mean)) for _ in range(10)]
+    for result in make_finder(PoissonSettings(false_peaks=0.01)).find_block(frames).frames:
+        assert result.n_peaks == 2
+
+
+def test_flags_gain_and_limits() -> None:
+    """Edge and saturation are flagged, photons follow the gain, and the list is cut by rank."""
+    generator = np.random.default_rng(13)
+    mean = np.full((HEIGHT, WIDTH), 0.05)
+    add_spot(mean, 61.0, 100.5, 300.0)
+    add_spot(mean, 200.5, 200.5, 500.0)
+    counts = generator.poisson(mean)
+    counts[:, :60] = 0
+    frame = to_frame(10 * counts)
+    saturated = np.array([200 * WIDTH + 200], np.int32)
+    frame = PhotonFrame(frame.n_pixels, frame.index, frame.count, NOWHERE, saturated)
+    settings = PoissonSettings(false_peaks=0.01)
+    peaks = make_finder(settings, gain=10.0, dead=60).find_block([frame]).frames[0].peaks
+    assert len(peaks) == 2
+    assert peaks["flags"].tolist() == [PeakFlag.SATURATED, PeakFlag.EDGE]
+    assert peaks["photons"][0] == pytest.approx(500.0, rel=0.2)
+    assert peaks["intensity"] == pytest.approx(10.0 * peaks["photons"])
+    best = PoissonSettings(false_peaks=0.01, max_peaks=1)
+    only = make_finder(best, gain=10.0, dead=60).find_block([frame]).frames[0].peaks
+    assert only["fs"].tolist() == [peaks["fs"][0]]
+
+
+def test_classical_rule() -> None:
+    """With a fewest number of peaks, that number alone decides."""
+    generator = np.random.default_rng(14)
+    mean = np.full((HEIGHT, WIDTH), 0.05)
+    add_spot(mean, 100.5, 100.5, 100.0)
+    frame = to_frame(generator.poisson(mean))
+    for fewest, expected in ((1, True), (4, False)):
+        settings = PoissonSettings(false_peaks=0.01, min_peaks=fewest)
+        assert make_finder(settings).find_block([frame]).frames[0].is_hit is expected
+
+
+@pytest.mark.parametrize("pulses", [1.0, 10.0])
+def test_few_pulses(pulses: float) -> None:
+    """Binomial counts keep to the false peaks asked for, and spots are found."""
+    generator = np.random.default_rng(15)
+    mean = np.full((HEIGHT, WIDTH), 0.1)
+    frames = [
+        to_frame(generator.binomial(int(pulses), -np.expm1(-mean / pulses))) for _ in range(30)
+    ]
+    add_spot(mean, 100.5, 100.5, 100.0, sigma=0.8)
+    frames += [
+        to_frame(generator.binomial(int(pulses), -np.expm1(-mean / pulses))) for _ in range(10)
+    ]
+    settings = PoissonSettings(false_peaks=1.0, pulses_per_frame=pulses)
+    results = make_finder(settings).find_block(frames).frames
+    expected = sum(result.expected_false for result in results[:30])
+    assert abs(sum(r.n_peaks for r in results[:30]) - expected) < 4.5 * math.sqrt(expected)
+    assert all(result.is_hit for result in results[30:])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"false_peaks": 0.0},
+        {"max_peaks": 0},
+        {"hit_fpr": 1.0},
+        {"pulses_per_frame": 0.5},
+    ],
+)
+def test_settings_refuse_nonsense(wrong: dict[str, float]) -> None:
+    """Numbers out of range are usage errors that name the option."""
+    option = next(iter(wrong)).replace("_", "-")
+    with pytest.raises(UsageError, match=f"--{option}"):
+        PoissonSettings(**wrong)

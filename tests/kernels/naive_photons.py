@@ -1,0 +1,40 @@
+"""Photon lists written for reading: one pixel at a time, in whole Python numbers."""
+
+import math
+
+import numpy as np
+
+
+def photon_list(raw, usable):
+    """Return pixels and values above zero, pixels below, and pixels at the type's maximum."""
+    largest = int(np.iinfo(raw.dtype).max)
+    pixels = [(pixel, int(raw[pixel])) for pixel in range(len(raw)) if usable[pixel]]
+    photons = [(pixel, value) for pixel, value in pixels if value > 0]
+    below = [pixel for pixel, value in pixels if value < 0]
+    at_largest = [pixel for pixel, value in pixels if value == largest]
+    return photons, below, at_largest
+
+
+def rounded(values, usable, windows, adu_per_photon):
+    """Return pixels and nearest photons, half a photon and more, panel after panel."""
+    photons = []
+    for (start, stride, height, width), gain in zip(windows, adu_per_photon, strict=True):
+        for ss in range(height):
+            for fs in range(width):
+                pixel = start + ss * stride + fs
+                count = math.floor(float(values[pixel]) / gain + 0.5)
+                if usable[pixel] and count >= 1:
+                    photons.append((pixel, min(count, 2**32 - 1)))
+    return photons
+
+
+def total(values, usable, windows, adu_per_photon):
+    """Return the sum in photons."""
+    photons = []
+    for (start, stride, height, width), gain in zip(windows, adu_per_photon, strict=True):
+        for ss in range(height):
+            for fs in range(width):
+                pixel = start + ss * stride + fs
+                if usable[pixel]:
+                    photons.append(float(values[pixel]) / gain)
+    return math.fsum(photons)

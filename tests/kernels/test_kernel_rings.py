@@ -1,0 +1,114 @@
+"""Ring statistics from histograms, sequences and full frames are those of the naive version."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from cxlsfind.kernels.rings import (
+    N_COLUMNS,
+    RingLimits,
+    clip_dense,
+    clip_histograms,
+    clip_sequence,
+    count_pixels,
+    fill_histogram,
+)
+
+SHAPE = (11, 30)
+#: Panels side by side, the right one first: the order of sums is not that of the array.
+WINDOWS = np.array([[14, 30, 11, 16], [0, 30, 11, 13]])
+CUTS = [(5.0, 3.0), (1.0, 0.0), (2.0, 0.0), (0.0, 1.0), (4.7, 7.5), (0.5, 0.0)]
+
+
+def _rings(rng: np.random.Generator) -> npt.NDArray[np.int32]:
+    """Return rings 0 to 9, of 1 to some 60 pixels, and none."""
+    rings = rng.choice(np.arange(-1, 10), SHAPE, p=np.array([1, 1, *range(1, 10)]) / 47.0)
+    rings[:, 13] = -1
+    return rings.astype(np.int32).ravel()
+
+
+def _limits() -> RingLimits:
+    return RingLimits(*(np.zeros(10, np.float32) for _ in range(3)))
+
+
+def _naive(
+    naive: ModuleType,
+    values: npt.NDArray[np.float32],
+    usable: npt.NDArray[np.bool_],
+    rings: npt.NDArray[np.int32],
+    cuts: tuple[float, float],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    settings = naive.Settings(threshold=cuts[1], min_snr=cuts[0])
+    with np.errstate(all="ignore"):
+        mean, upper = naive.ring_limits(values, usable, rings, WINDOWS, settings)
+    return np.resize(mean, 10), np.resize(upper, 10)
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+@pytest.mark.parametrize("background", [0.0, 0.02, 0.3, 2.0, 30.0])
+def test_histograms(
+    naive_peakfinder8: ModuleType, cuts: tuple[float, float], background: float
+) -> None:
+    rng = np.random.default_rng(3)
+    narrow = (np.float32(cuts[0]), np.float32(cuts[1]))
+    for largest in (40, 5000, 2**32 - 1):
+        rings, usable = _rings(rng), rng.random(330) < 0.9
+        counts = rng.poisson(background, 330).astype(np.uint32)
+        counts[rng.integers(0, 330, 12)] = rng.integers(0, largest, 12, np.uint32, endpoint=True)
+        index = np.flatnonzero(counts).astype(np.int32)
+        n_pixels = np.zeros(10, np.int64)
+        count_pixels(rings, usable, n_pixels)
+        histogram = np.zeros((10, N_COLUMNS), np.int32)
+        large = np.zeros(index.size, np.int32)
+        n_large = fill_histogram(index, counts[index], rings, usable, histogram, large)
+        large = index[large[:n_large]]
+        large = large[np.argsort(rings[large], kind="stable")]
+        limits, is_inexact = _limits(), np.zeros(10, np.bool_)
+        clip_histograms(
+            histogram, n_pixels, rings[large], counts[large], narrow, limits, is_inexact
+        )
+        for ring in np.flatnonzero(is_inexact):
+            assert (counts[(rings == ring) & usable].astype(np.float64) ** 2).sum() >= 2**24
+            values = _in_order(counts, (rings == ring) & usable)
+            n_zeros = int(n_pixels[ring]) - values.size
+            clip_sequence(values, n_zeros, narrow, limits, int(ring))
+        values = counts.astype(np.float32)
+        mean, upper = _naive(naive_peakfinder8, values, usable, rings, cuts)
+        np.testing.assert_array_equal(limits.mean[1:], mean[1:])
+        np.testing.assert_array_equal(limits.upper[1:], upper[1:])
+
+
+def _in_order(
+    counts: npt.NDArray[np.uint32], chosen: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float32]:
+    """Return the chosen counts above zero in the order of panels."""
+    order = np.concatenate(
+        [start + stride * np.arange(h)[:, None] + np.arange(w) for start, stride, h, w in WINDOWS],
+        axis=None,
+    )
+    counts = counts[order][chosen[order]]
+    return counts[counts > 0].astype(np.float32)
+
+
+@pytest.mark.parametrize("cuts", CUTS)
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_full_frames(
+    naive_peakfinder8: ModuleType, cuts: tuple[float, float], scale: float
+) -> None:
+    rng = np.random.default_rng(5)
+    narrow = (np.float32(cuts[0]), np.float32(cuts[1]))
+    for mean_value in (0.0, 3.0, -2.0):
+        rings, usable = _rings(rng), rng.random(330) < 0.9
+        bad = (rng.random(330) < 0.1).astype(np.uint8)
+        values = (scale * rng.normal(mean_value, 1.0, 330)).astype(np.float32)
+        values[rng.integers(0, 330, 9)] *= 50.0
+        values[rings == 4] = scale / 3  # no spread: rounding decides the variance's sign
+        limits = _limits()
+        clip_dense(values, usable, bad, rings, WINDOWS, narrow, limits)
+        mean, upper = _naive(naive_peakfinder8, values, usable & (bad == 0), rings, cuts)
+        np.testing.assert_array_equal(limits.mean[1:], mean[1:])
+        np.testing.assert_array_equal(limits.upper[1:], upper[1:])

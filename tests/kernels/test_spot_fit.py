@@ -1,0 +1,65 @@
+"""Fits of simulated spots: unbiased, efficient, and honest about their errors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from cxlsfind.finding.poisson.shapes import gaussian_taps
+from cxlsfind.kernels.maxima import describe_positions, mark_maxima
+from cxlsfind.kernels.spot_fit import FitPriors, fit_spot
+
+PRIORS = FitPriors(0.65, 0.3, 0.35)
+
+
+@pytest.mark.parametrize(("photons", "background"), [(300.0, 0.1), (60.0, 1.0), (30.0, 0.01)])
+def test_fit_is_efficient(photons: float, background: float) -> None:
+    """Positions scatter by what the Fisher information says, and photons are unbiased."""
+    generator = np.random.default_rng(11)
+    usable = np.ones(121, np.bool_)
+    misses, errors, found = [], [], []
+    for _ in range(300):
+        fs, ss = generator.uniform(-0.5, 0.5, 2)
+        mean = background + photons * gaussian_taps(0.6, 5, fs=fs, ss=ss)
+        counts = generator.poisson(mean).astype(np.uint16)
+        values = np.array([photons, 0.0, 0.0, math.log(0.65)])
+        sigma = np.zeros(4)
+        expected = np.full((7, 7), background)
+        fit_spot(counts, usable, 11, 60, expected, PRIORS, values, sigma)
+        misses.append(values[1] - fs)
+        errors.append(sigma[1])
+        found.append(values[0])
+    assert np.std(misses) == pytest.approx(np.mean(errors), rel=0.15)
+    assert np.mean(misses) == pytest.approx(0.0, abs=4 * np.std(misses) / math.sqrt(300))
+    assert np.mean(found) == pytest.approx(photons, rel=0.03)
+
+
+def test_background_under_a_spot_is_weighted() -> None:
+    """Three by three pixels count, as far as they lie in a ring."""
+    shape = np.ones(25, np.float32)
+    shape[12] = 5.0
+    ring = np.zeros(25, np.int32)
+    background = np.empty(1, np.float32)
+    boxes = np.empty(1, np.int64)
+    counts = np.ones(25, np.uint16)
+    position = np.array([12], np.int32)
+    scale = np.array([2.0], np.float32)
+    describe_positions(position, counts, shape, scale, ring, 5, background, boxes)
+    assert background[0] == pytest.approx(2.0 * (1 + 0.25 * 4))
+    assert boxes[0] == 9
+    ring[:10] = -1
+    describe_positions(position, counts, shape, scale, ring, 5, background, boxes)
+    assert background[0] == pytest.approx(2.0 * (0.75 + 0.25 * 4) / 0.75)
+
+
+def test_first_of_equal_maxima_wins() -> None:
+    """Equal scores within reach give one maximum; out of reach, two."""
+    sheet = np.full(200, -np.inf, np.float32)
+    positions = np.array([64, 66, 69], np.int32)
+    scores = np.array([3.0, 3.0, 3.0], np.float32)
+    marks = np.empty(3, np.bool_)
+    mark_maxima(positions, scores, 20, 2, sheet, marks)
+    assert marks.tolist() == [True, False, True]
+    assert np.isneginf(sheet).all()
