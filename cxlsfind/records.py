@@ -297,6 +297,10 @@ class FrameResult:
         Mean photons per usable pixel.
     n_censored
         Number of usable pixels that read the largest value of the data type.
+    verdict
+        What the finder says of the frame as a whole, where it does.
+    n_rolled_over
+        Pixels of 8-bit data whose counter seems to have started again from zero.
     """
 
     frame: int
@@ -306,6 +310,7 @@ class FrameResult:
     mean_photons: float
     n_censored: int
     verdict: Verdict | None = None
+    n_rolled_over: int = 0
 
     @property
     def n_peaks(self) -> int:

@@ -83,9 +83,11 @@ def locate(files: FileCache, file: str, path: str) -> Place:
     InputError
         ``file`` cannot be opened or is damaged.
     """
-    here, steps, hops, via = "/", deque(path.split("/")), 0, ""
+    here, steps, hops, via, n_beyond = "/", deque(path.split("/")), 0, "", 0
     handle = files.open(file)
     while steps:
+        if len(steps) == n_beyond:
+            via = ""  # all that the link names is there
         step = steps.popleft()
         if step in ("", "."):
             continue
@@ -103,6 +105,8 @@ def locate(files: FileCache, file: str, path: str) -> Place:
         hops += 1
         if hops > _MAX_LINKS:
             raise DanglingError(f"{path} in {file}: the links go round in a circle")
+        if not via:
+            n_beyond = len(steps)
         via = f"{name} in {file}"
         target_file, target = link
         steps.extendleft(reversed(target.split("/")))

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.errors import InputError
-from cxlsfind.geometry.layout import Layout
+from cxlsfind.geometry.layout import Layout, slab_key
 from cxlsfind.geometry.model import Dim, Geometry, Mask, Panel
 from cxlsfind.io.dectris import (
     CHANNELS,
@@ -175,6 +175,9 @@ class MaskFinder:
         elif dataset.ndim == len(panel.dims):
             dims = panel.dims
             wanted = tuple(dict.fromkeys(map(tuple, [] if numbers is None else numbers.tolist())))
+        elif dataset.ndim == 2 and len({slab_key(p) for p in self._geometry.panels}) == 1:
+            # CrystFEL refuses it, but there is only one image that it can be for.
+            dims = ("ss", "fs")
         else:
             expected = " or ".join(str(n) for n in sorted({len(static), len(panel.dims)}))
             raise InputError(

@@ -23,6 +23,11 @@ from cxlsfind.io.masks import MaskStore
 from cxlsfind.io.skips import SkipLog
 from cxlsfind.records import EventId, FrameTable, Skipped, SourceGroup
 
+#: Reasons that are told when no frame can be read.
+_MAX_PROBLEMS = 20
+#: Files that are named for one reason; of more only the first.
+_MAX_NAMES = 5
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Run:
@@ -139,7 +144,18 @@ def open_run(
 
 
 def _nothing_left(log: SkipLog) -> InputProblemsError:
-    problems = [f"{entry.file}: {entry.reason}" for entry in log.entries()]
+    files: dict[str, list[str]] = {}
+    for entry in log.entries():
+        files.setdefault(entry.reason, []).append(entry.file)
+    problems: list[str] = []
+    for reason, names in files.items():
+        if len(names) <= _MAX_NAMES:
+            problems.extend(f"{name}: {reason}" for name in names)
+        else:
+            problems.append(f"{names[0]} and {len(names) - 1} more: {reason}")
+    if len(problems) > _MAX_PROBLEMS:
+        left = len(problems) - _MAX_PROBLEMS
+        problems[_MAX_PROBLEMS:] = [f"and {left} more files or datasets, each for its own reason"]
     return InputProblemsError(problems or ["the input names no files"])
 
 

@@ -106,3 +106,88 @@ def _log_sum(logs: npt.NDArray[np.float32]) -> float:
     for k in range(logs.size):
         total += np.exp(logs[k] - largest)
     return float(largest + np.log(total))
+
+
+@kernel
+def _score_at_node(
+    counts: npt.NDArray[np.uint16],
+    stride: int,
+    position: int,
+    node: int,
+    tables: ScoreTables,
+    half: int,
+    sums: npt.NDArray[np.float32],
+) -> float:
+    """Score of one position at one node, all of whose window is usable."""
+    for k in range(sums.size):
+        sums[k] = tables.log_weight[k] - tables.total[node, k]
+    tap = 0
+    for dss in range(-half, half + 1):
+        for dfs in range(-half, half + 1):
+            pixel = position + dss * stride + dfs
+            if counts[pixel] > 0:
+                count = np.float32(counts[pixel])
+                for k in range(sums.size):
+                    sums[k] += count * tables.log_ratio[node, tap, k]
+            tap += 1
+    return _log_sum(sums)
+
+
+@kernel
+def score_patches(
+    patches: npt.NDArray[np.uint16],
+    node: int,
+    tables: ScoreTables,
+    half: int,
+    radius: int,
+    box_need: int,
+    lowest: float,
+    scores: npt.NDArray[np.float32],
+) -> None:
+    """Score the middles of patches, at a node and the next, where they are local maxima.
+
+    Parameters
+    ----------
+    patches
+        Shape (patches, side, side), with ``half + radius`` pixels around the middle.
+    radius
+        The middle must beat the pixels up to this far from it, and of equals come first.
+    box_need
+        Only pixels whose 3x3 box holds so many photons take part.
+    lowest
+        Middles with a lower score are not looked at further.
+    scores
+        Result, shape (patches, 2); NaN where the middle is no maximum.
+    """
+    side = patches.shape[1]
+    middle = side // 2
+    sums = np.empty(tables.log_weight.size, np.float32)
+    for number in range(patches.shape[0]):
+        flat = patches[number].ravel()
+        place = middle * side + middle
+        scores[number] = np.nan
+        if _box(flat, side, place) < box_need:
+            continue
+        own = _score_at_node(flat, side, place, node, tables, half, sums)
+        if own < lowest:
+            continue
+        best = True
+        for dss in range(-radius, radius + 1):
+            for dfs in range(-radius, radius + 1):
+                other = place + dss * side + dfs
+                if best and other != place and _box(flat, side, other) >= box_need:
+                    score = _score_at_node(flat, side, other, node, tables, half, sums)
+                    best = score < own or (score == own and other > place)
+        if best:
+            scores[number, 0] = own
+            scores[number, 1] = _score_at_node(flat, side, place, node + 1, tables, half, sums)
+
+
+@kernel
+def _box(counts: npt.NDArray[np.uint16], stride: int, place: int) -> int:
+    """Photons in the 3x3 box around a pixel."""
+    total = 0
+    for dss in range(-1, 2):
+        for dfs in range(-1, 2):
+            total += counts[place + dss * stride + dfs]
+    return total

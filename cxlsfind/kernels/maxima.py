@@ -7,6 +7,9 @@ import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
 
+#: Above every score that is not bright, and low enough to leave single precision its fractions.
+_BRIGHT_RANK = 1000.0
+
 
 @kernel
 def describe_positions(
@@ -18,6 +21,7 @@ def describe_positions(
     stride: int,
     background: npt.NDArray[np.float32],
     boxes: npt.NDArray[np.int64],
+    sharpness: npt.NDArray[np.float32],
 ) -> None:
     """Background under a spot, and photons, in the 3x3 box around each position.
 
@@ -30,29 +34,34 @@ def describe_positions(
         Canvas pixels.
     shape, scale, ring
         The background of canvas pixel x is ``shape[x] * scale[ring[x]]``.
-    background, boxes
-        Results: photons per pixel, above zero, and photons in the box.
+    background, boxes, sharpness
+        Results: photons per pixel, above zero; photons in the box; photons weighted as a spot.
     """
     for number in range(positions.size):
         total = 0.0
         weights = 0.0
         photons = 0
+        sharp = 0.0
         for dss in range(-1, 2):
             for dfs in range(-1, 2):
                 pixel = positions[number] + dss * stride + dfs
+                weight = (0.5 if dss == 0 else 0.25) * (0.5 if dfs == 0 else 0.25)
                 photons += counts[pixel]
+                sharp += weight * counts[pixel]
                 if ring[pixel] >= 0:
-                    weight = (0.5 if dss == 0 else 0.25) * (0.5 if dfs == 0 else 0.25)
                     total += weight * shape[pixel] * scale[ring[pixel]]
                     weights += weight
         background[number] = max(total / max(weights, 1e-30), 1e-12)
         boxes[number] = photons
+        sharpness[number] = sharp
 
 
 @kernel
 def mark_maxima(
     positions: npt.NDArray[np.int32],
     scores: npt.NDArray[np.float32],
+    sharpness: npt.NDArray[np.float32],
+    bright: float,
     stride: int,
     radius: int,
     sheet: npt.NDArray[np.float32],
@@ -60,7 +69,9 @@ def mark_maxima(
 ) -> None:
     """Mark positions whose score no other position up to ``radius`` away exceeds.
 
-    Of equal scores the first position in reading order is taken.
+    Among scores above ``bright`` the sharpness decides: with photons in plenty, a wide shape
+    over two touching spots scores more than a sharp one over either. Of equals the first
+    position in reading order is taken.
 
     Parameters
     ----------
@@ -70,10 +81,13 @@ def mark_maxima(
         Canvas of minus infinity, given back as it was.
     """
     for number in range(positions.size):
-        sheet[positions[number]] = scores[number]
+        rank = scores[number]
+        if rank > bright:
+            rank = np.float32(_BRIGHT_RANK) + sharpness[number]
+        sheet[positions[number]] = rank
     for number in range(positions.size):
         middle = positions[number]
-        own = scores[number]
+        own = sheet[middle]
         best = True
         for dss in range(-radius, radius + 1):
             for dfs in range(-radius, radius + 1):

@@ -203,14 +203,13 @@ def count_neighbours(
         place = pixel[number]
         if place < 0 or not usable[place] or canvas[place] > cap:
             continue
+        right, below = place + 1, place + stride
+        # At an edge there are fewer diagonals than sides: only whole neighbourhoods compare.
+        if not (usable[right] and usable[below] and usable[below + 1] and usable[below - 1]):
+            continue
+        if max(canvas[right], canvas[below], canvas[below + 1], canvas[below - 1]) > cap:
+            continue
         here = float(canvas[place])
+        sums[0] += here * (canvas[right] + canvas[below])
+        sums[1] += here * (canvas[below + 1] + canvas[below - 1])
         sums[2] += here
-        for side, step in (
-            (0, 1),
-            (0, stride),
-            (1, stride + 1),
-            (1, stride - 1),
-        ):
-            other = place + step
-            if usable[other] and canvas[other] <= cap:
-                sums[side] += here * canvas[other]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
 
-#: Half the side of the window that is fitted, pixels; and the step of the finite differences.
+#: Half the side of the window that is fitted, pixels; and the most steps of a fit.
 FIT_HALF = 3
 _N_STEPS = 12
 
@@ -109,6 +109,8 @@ def fit_spot(
     position: int,
     expected: npt.NDArray[np.float64],
     priors: FitPriors,
+    reach: int,
+    n_pulses: float,
     values: npt.NDArray[np.float64],
     errors: npt.NDArray[np.float64],
 ) -> None:
@@ -118,6 +120,10 @@ def fit_spot(
     ----------
     position
         Canvas pixel in the middle of the window.
+    reach
+        Pixels farther from the middle than this, along either axis, are left out; at most 3.
+    n_pulses
+        X-ray pulses per frame, infinite for Poisson counts.
     expected
         Photons expected in the window without the spot, shape (7, 7).
     values
@@ -143,8 +149,8 @@ def fit_spot(
         _profile(values[2], sigma, ss_share, ss_centre, ss_sigma)
         gradient[:] = 0.0
         information[:] = 0.0
-        for ss in range(side):
-            for fs in range(side):
+        for ss in range(FIT_HALF - reach, FIT_HALF + reach + 1):
+            for fs in range(FIT_HALF - reach, FIT_HALF + reach + 1):
                 pixel = position + (ss - FIT_HALF) * stride + fs - FIT_HALF
                 if not usable[pixel]:
                     continue
@@ -154,11 +160,16 @@ def fit_spot(
                 slope[1] = values[0] * fs_centre[fs] * ss_share[ss]
                 slope[2] = values[0] * fs_share[fs] * ss_centre[ss]
                 slope[3] = values[0] * (fs_sigma[fs] * ss_share[ss] + fs_share[fs] * ss_sigma[ss])
+                # Binomial counts in n pulses: the mean count is n q with q = 1 - exp(-mean / n).
+                lit = 0.0
+                if not math.isinf(n_pulses):
+                    lit = -math.expm1(-mean / n_pulses)
+                    mean = n_pulses * lit
                 surplus = counts[pixel] / mean - 1.0
                 for i in range(4):
                     gradient[i] += surplus * slope[i]
                     for j in range(4):
-                        information[i, j] += slope[i] * slope[j] / mean
+                        information[i, j] += slope[i] * slope[j] * (1.0 - lit) / mean
         place = 1.0 / priors.offset_spread_px**2
         width = 1.0 / priors.log_sigma_spread**2
         gradient[1] -= place * values[1]
@@ -189,240 +200,3 @@ def fit_spot(
             errors[i] = math.sqrt(max(inverse[i, i], 0.0))
         if largest < 1e-3:
             break
-
-
-class SpotRules(NamedTuple):
-    """How spots that touch are told apart.
-
-    Parameters
-    ----------
-    reach_px
-        Spots farther apart than this, along either axis, do not see each other.
-    halo_share, halo_sigma_px
-        Photons of a spot, and their width, that a round Gaussian may have missed: tails are
-        not taken for spots.
-    n_pulses
-        X-ray pulses per frame, infinite for Poisson counts.
-    sharpest_px
-        Width of the sharpest spot that is told from a firing pixel.
-    spike_gain
-        Nats by which a firing pixel must be the better explanation to be taken for one.
-    """
-
-    reach_px: int
-    halo_share: float
-    halo_sigma_px: float
-    n_pulses: float
-    sharpest_px: float
-    spike_gain: float
-
-
-@kernel
-def _gain_of_spike(
-    counts: npt.NDArray[np.uint16],
-    usable: npt.NDArray[np.bool_],
-    stride: int,
-    position: int,
-    expected: npt.NDArray[np.float64],
-    values: npt.NDArray[np.float64],
-    sharpest: float,
-) -> float:
-    """How much better one firing pixel explains the window than the fitted spot does, nats."""
-    side = 2 * FIT_HALF + 1
-    model = expected.copy()
-    add_spot(values[1], values[2], values[0], max(math.exp(values[3]), sharpest), model)
-    brightest = position
-    for dss in range(-1, 2):
-        for dfs in range(-1, 2):
-            pixel = position + dss * stride + dfs
-            if counts[pixel] > counts[brightest]:
-                brightest = pixel
-    gain = 0.0
-    for ss in range(1, side - 1):
-        for fs in range(1, side - 1):
-            pixel = position + (ss - FIT_HALF) * stride + fs - FIT_HALF
-            if not usable[pixel]:
-                continue
-            spike = expected[ss, fs]
-            if pixel == brightest:
-                spike = max(spike, float(counts[pixel]))
-            gain -= spike - model[ss, fs]
-            if counts[pixel] > 0:
-                gain += counts[pixel] * math.log(spike / model[ss, fs])
-    return gain
-
-
-@kernel
-def _score_window(
-    counts: npt.NDArray[np.uint16],
-    usable: npt.NDArray[np.bool_],
-    stride: int,
-    position: int,
-    expected: npt.NDArray[np.float64],
-    strength: npt.NDArray[np.float32],
-    log_weight: npt.NDArray[np.float32],
-    n_pulses: float,
-) -> float:
-    """Marginal log likelihood ratio where every pixel of the window expects its own photons."""
-    n_components = log_weight.size
-    sums = np.empty(n_components)
-    for k in range(n_components):
-        sums[k] = log_weight[k]
-    side = 2 * FIT_HALF + 1
-    for ss in range(side):
-        for fs in range(side):
-            pixel = position + (ss - FIT_HALF) * stride + fs - FIT_HALF
-            if not usable[pixel]:
-                continue
-            base = expected[ss, fs]
-            for k in range(n_components):
-                spot = strength[ss * side + fs, k]
-                sums[k] -= spot
-                if counts[pixel] > 0:
-                    if math.isinf(n_pulses):
-                        ratio = math.log1p(spot / base)
-                    else:
-                        lit = -math.expm1(-(base + spot) / n_pulses)
-                        dark = -math.expm1(-base / n_pulses)
-                        ratio = math.log(lit / dark) + spot / n_pulses
-                    sums[k] += counts[pixel] * ratio
-    largest = sums.max()
-    return float(largest + math.log(np.exp(sums - largest).sum()))
-
-
-@kernel
-def _expect(
-    number: int,
-    stride: int,
-    positions: npt.NDArray[np.int32],
-    values: npt.NDArray[np.float64],
-    accepted: npt.NDArray[np.bool_],
-    last: int,
-    rules: SpotRules,
-    window: npt.NDArray[np.float64],
-) -> bool:
-    """Add the accepted neighbours of a spot to its window; False where there is none."""
-    row = positions[number] // stride
-    column = positions[number] % stride
-    touched = False
-    for other in range(last):
-        if other == number or not accepted[other]:
-            continue
-        dss = positions[other] // stride - row
-        dfs = positions[other] % stride - column
-        if abs(dss) > rules.reach_px or abs(dfs) > rules.reach_px:
-            continue
-        touched = True
-        fs = dfs + values[other, 1]
-        ss = dss + values[other, 2]
-        add_spot(fs, ss, values[other, 0], math.exp(values[other, 3]), window)
-        halo = rules.halo_share * values[other, 0]
-        add_spot(fs, ss, halo, rules.halo_sigma_px, window)
-    return touched
-
-
-@kernel
-def resolve_spots(
-    counts: npt.NDArray[np.uint16],
-    usable: npt.NDArray[np.bool_],
-    stride: int,
-    positions: npt.NDArray[np.int32],
-    background: npt.NDArray[np.float64],
-    needed: npt.NDArray[np.float64],
-    strength: npt.NDArray[np.float32],
-    log_weight: npt.NDArray[np.float32],
-    node: npt.NDArray[np.int64],
-    priors: FitPriors,
-    rules: SpotRules,
-    scores: npt.NDArray[np.float64],
-    local: npt.NDArray[np.float64],
-    values: npt.NDArray[np.float64],
-    errors: npt.NDArray[np.float64],
-    accepted: npt.NDArray[np.bool_],
-) -> None:
-    """Fit candidates one after the other, each on top of the spots accepted before it.
-
-    Parameters
-    ----------
-    positions
-        Canvas pixels of the local maxima, most significant first.
-    background
-        Photons per pixel under each.
-    needed
-        Score that each must reach once its neighbours are accounted for.
-    strength, log_weight, node
-        Components of the score, by background node, and the node of each candidate.
-    scores, local
-        In: scores as found. Out: scores, and background in the middle pixel, with neighbours.
-    values, errors
-        Result of the fits, shape (candidates, 4), as in :func:`fit_spot`.
-    accepted
-        Result: which candidates stand.
-    """
-    side = 2 * FIT_HALF + 1
-    window = np.empty((side, side))
-    touched = np.zeros(positions.size, np.bool_)
-    for number in range(positions.size):
-        window[:] = background[number]
-        touched[number] = _expect(
-            number, stride, positions, values, accepted, number, rules, window
-        )
-        local[number] = window[FIT_HALF, FIT_HALF]
-        if touched[number]:
-            scores[number] = _score_window(
-                counts,
-                usable,
-                stride,
-                positions[number],
-                window,
-                strength[node[number]],
-                log_weight,
-                rules.n_pulses,
-            )
-        if scores[number] < needed[number]:
-            continue
-        accepted[number] = True
-        surplus = 0.0
-        for ss in range(1, side - 1):
-            for fs in range(1, side - 1):
-                pixel = positions[number] + (ss - FIT_HALF) * stride + fs - FIT_HALF
-                if usable[pixel]:
-                    surplus += counts[pixel] - window[ss, fs]
-        values[number, 0] = max(surplus, 1.0)
-        values[number, 1] = 0.0
-        values[number, 2] = 0.0
-        values[number, 3] = math.log(priors.sigma_px)
-        fit_spot(
-            counts,
-            usable,
-            stride,
-            positions[number],
-            window,
-            priors,
-            values[number],
-            errors[number],
-        )
-        gain = _gain_of_spike(
-            counts,
-            usable,
-            stride,
-            positions[number],
-            window,
-            values[number],
-            rules.sharpest_px,
-        )
-        accepted[number] = gain < rules.spike_gain
-    for number in range(positions.size):
-        if accepted[number]:
-            window[:] = background[number]
-            if _expect(number, stride, positions, values, accepted, positions.size, rules, window):
-                fit_spot(
-                    counts,
-                    usable,
-                    stride,
-                    positions[number],
-                    window,
-                    priors,
-                    values[number],
-                    errors[number],
-                )

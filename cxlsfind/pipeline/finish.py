@@ -82,7 +82,7 @@ def write_outputs(
             blocks = (_with_probability(block, hit_rate) for block in blocks)
         written = outputs.write(run_plan, blocks)
         outputs.commit(written, performance)
-        lines = tuple(_last_words(outputs, written, len(run.skipped)))
+        lines = tuple(_last_words(config, outputs, written, len(run.skipped)))
     return Ending(lines, count_lost(written.skipped), written.next_command)
 
 
@@ -92,8 +92,8 @@ def search_options(config: RunConfig) -> tuple[str, ...]:
         # The counts of a dim frame's spots; CrystFEL has no search that looks after itself.
         return ("--threshold=3", "--min-snr=4")
     return (
-        f"--threshold={config.threshold:g}",
-        f"--min-snr={config.min_snr:g}",
+        f"--threshold={config.threshold:.9g}",  # the digits of single precision
+        f"--min-snr={config.min_snr:.9g}",
         f"--min-pix-count={config.min_pix_count}",
         f"--max-pix-count={config.max_pix_count}",
         f"--local-bg-radius={config.local_bg_radius}",
@@ -117,10 +117,18 @@ def _mask_source(config: RunConfig, geometry: Geometry) -> str:
     return ", ".join(parts if config.mask is None else [*parts, f"--mask {config.mask}"])
 
 
-def _last_words(outputs: OutputSet, written: WrittenRun, n_told: int) -> Iterator[str]:
+def _last_words(
+    config: RunConfig, outputs: OutputSet, written: WrittenRun, n_told: int
+) -> Iterator[str]:
     """Yield what came of the run beside its counts; ``n_told`` skipped items were named before."""
     yield from skip_lines(written.skipped[n_told:])
+    yield from (f"warning: {warning}" for warning in written.summary["warnings"])
     if written.table_obstacle:
         yield f"note: no {outputs.names.cxi}: {written.table_obstacle}"
+        if config.mask is not None:
+            yield (
+                f"note: {outputs.names.geometry} does not hold --mask {config.mask}: the command "
+                "below looks for peaks in its bad pixels too; name the mask in the geometry"
+            )
     names = [name for name in outputs.names.all() if outputs.path(name).exists()]
     yield f"written in {outputs.folder}: {', '.join(names)}"

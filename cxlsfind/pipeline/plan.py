@@ -18,7 +18,7 @@ from cxlsfind.io.inputs import InputList, read_inputs, wait_for_files
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run, open_run
 from cxlsfind.pipeline.blocks import Block, make_blocks
-from cxlsfind.pipeline.search import counts_problem, read_frame
+from cxlsfind.pipeline.search import counts_problem, read_frame, unmasked_gaps
 from cxlsfind.pipeline.skips import skip_lines
 from cxlsfind.writers.outputs import OutputSet
 from cxlsfind.writers.stream import amended_geometry_text, stream_problems
@@ -79,8 +79,7 @@ def prepare(config: RunConfig) -> Plan:
         run = _collecting(problems, _open, config, geometry, inputs)
     if problems or run is None or inputs is None:
         raise InputProblemsError(problems)
-    if config.peaks is PeakMethod.POISSON:
-        _check_counts(run)
+    remarks = _look_at_data(config, run)
     text = _stream_geometry(config, run)
     paths = ("/".join(path) for path in run.frames.paths)
     problems = stream_problems(run.geometry, text, run.frames.filenames, paths)
@@ -91,7 +90,7 @@ def prepare(config: RunConfig) -> Plan:
         blocks=make_blocks(run.frames, run.groups),
         stream_geometry=text,
         shard_folder=_make_shard_folder(outputs.path(f".{config.output.name}.shards"), config),
-        notes=(*run.geometry.warnings, *inputs.notes, *run.notes),
+        notes=(*run.geometry.warnings, *inputs.notes, *run.notes, *remarks),
     )
 
 
@@ -145,17 +144,19 @@ def _input_files(
     return [Path(name) for name in dict.fromkeys(names)]
 
 
-def _check_counts(run: Run) -> None:
-    """Refuse data without photon counts by a look at the first frame that can be read."""
+def _look_at_data(config: RunConfig, run: Run) -> tuple[str, ...]:
+    """Return what is odd about the first frame that can be read; refuse what is no photon count."""
     with RunReader(run) as reader:
         for frame in range(len(run.frames)):
             try:
-                problem = counts_problem(run, read_frame(run, reader, frame))
+                first = read_frame(run, reader, frame)
             except FrameError:
                 continue
-            if problem:
+            if config.peaks is PeakMethod.POISSON and (problem := counts_problem(run, first)):
                 raise InputError(problem)
-            return
+            remark = unmasked_gaps(run, first)
+            return (remark,) if remark else ()
+    return ()
 
 
 def _stream_geometry(config: RunConfig, run: Run) -> str:

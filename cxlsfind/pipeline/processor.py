@@ -15,8 +15,14 @@ from cxlsfind.errors import CxlsfindError, FrameError
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.blocks import Block
-from cxlsfind.pipeline.search import Peakfinder8Search, PoissonSearch, ReadFrame, read_frame
-from cxlsfind.records import FrameResult, Skipped
+from cxlsfind.pipeline.search import (
+    Peakfinder8Search,
+    PoissonSearch,
+    ReadFrame,
+    read_frame,
+    read_photons,
+)
+from cxlsfind.records import FrameResult, PhotonFrame, Skipped
 from cxlsfind.writers.blocks import BlockOutput
 
 T = TypeVar("T")
@@ -58,7 +64,7 @@ class Processor:
         if self._poisson is None:
             results, skipped = self._each(self._find, frames)
         else:
-            images, skipped = self._each(self._read, frames)
+            images, skipped = self._each(self._read_photons, frames)
             try:
                 results, lying = self._poisson.find(images)
             except Exception as error:
@@ -95,14 +101,14 @@ class Processor:
         done = [result for results in apply(guarded, frames) for result in results]
         return done, [skipped[frame] for frame in sorted(skipped)]
 
-    def _read(self, frame: int) -> ReadFrame:
-        return read_frame(self._run, self._reader(), frame)
+    def _read_photons(self, frame: int) -> ReadFrame[PhotonFrame]:
+        return read_photons(self._run, self._reader(), frame)
 
     def _find(self, frame: int) -> FrameResult:
         search: Peakfinder8Search | None = getattr(self._local, "search", None)
         if search is None:
             search = self._local.search = Peakfinder8Search(self._run, self._config)
-        return search.find(self._read(frame))
+        return search.find(read_frame(self._run, self._reader(), frame))
 
     def _reader(self) -> RunReader:
         """Return the reader of this thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import mean_photons, normalise, photons_from_adu
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
+from cxlsfind.finding.rollover import count_rolled_over
 from cxlsfind.geometry.maps import inverse_d, radius_bins
+from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
 from cxlsfind.records import (
@@ -32,9 +34,13 @@ from cxlsfind.units import wavelength_m
 #: be indexed.
 DEFAULT_MIN_PEAKS = 5
 
+#: Part of the pixels that the beam can saturate; gaps of detectors are 5 % of theirs.
+_MOST_SATURATED = 1e-3
 
 #: Counts that were written as floats are this near to whole numbers.
 _WHOLE = 1e-3
+
+Image = TypeVar("Image", bound=PhotonFrame | DenseFrame, covariant=True)
 
 
 class FinderKey(NamedTuple):
@@ -45,18 +51,24 @@ class FinderKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadFrame:
+class ReadFrame(Generic[Image]):
     """A frame that was read and masked."""
 
     frame: int
-    image: PhotonFrame | DenseFrame
+    image: Image
     header: FrameHeader
     key: FinderKey
     mean_photons: float
+    n_rolled_over: int
 
 
-def read_frame(run: Run, reader: RunReader, frame: int) -> ReadFrame:
+AnyFrame = ReadFrame[PhotonFrame | DenseFrame]
+
+
+def read_frame(run: Run, reader: RunReader, frame: int) -> AnyFrame:
     """Read one frame and apply its mask.
+
+    A frame of readings lies in the reader's memory: the next frame overwrites it.
 
     Raises
     ------
@@ -67,9 +79,24 @@ def read_frame(run: Run, reader: RunReader, frame: int) -> ReadFrame:
     mask = run.groups[int(run.frames.group[frame])].mask
     usable = run.masks[mask]
     energy = header.photon_energy_ev
-    image = normalise(reader.read(frame), usable, run.geometry, run.layout, energy)
+    raw = reader.read(frame)
+    image = normalise(raw, usable, run.geometry, run.layout, energy)
     mean = mean_photons(image, usable, run.geometry, run.layout, energy)
-    return ReadFrame(frame, image, header, FinderKey(mask, header.detector_shift_m), mean)
+    n_rolled_over = 0
+    if raw.dtype == np.uint8 and isinstance(image, PhotonFrame):
+        n_rolled_over = count_rolled_over(image, run.layout)
+    key = FinderKey(mask, header.detector_shift_m)
+    return ReadFrame(frame, image, header, key, mean, n_rolled_over)
+
+
+def read_photons(run: Run, reader: RunReader, frame: int) -> ReadFrame[PhotonFrame]:
+    """Read one frame as photons, which can be kept; otherwise as :func:`read_frame`."""
+    read = read_frame(run, reader, frame)
+    image = read.image
+    if isinstance(image, DenseFrame):
+        usable, energy = run.masks[read.key.mask], read.header.photon_energy_ev
+        image = photons_from_adu(image, usable, run.geometry, run.layout, energy)
+    return ReadFrame(frame, image, read.header, read.key, read.mean_photons, read.n_rolled_over)
 
 
 class Peakfinder8Search:
@@ -82,7 +109,7 @@ class Peakfinder8Search:
         self._finder: Peakfinder8 | None = None
         self._key: FinderKey | None = None
 
-    def find(self, read: ReadFrame) -> FrameResult:
+    def find(self, read: AnyFrame) -> FrameResult:
         """Return what is in a frame."""
         if self._finder is None or read.key != self._key:
             run, key = self._run, read.key
@@ -105,7 +132,9 @@ class PoissonSearch:
         self._finder: PoissonFinder | None = None
         self._key: FinderKey | None = None
 
-    def find(self, block: Sequence[ReadFrame]) -> tuple[list[FrameResult], npt.NDArray[np.int32]]:
+    def find(
+        self, block: Sequence[ReadFrame[PhotonFrame]]
+    ) -> tuple[list[FrameResult], npt.NDArray[np.int32]]:
         """Return what is in the frames of a block, and the pixels that were left out of it.
 
         Frames with different masks or detector positions share nothing.
@@ -114,7 +143,7 @@ class PoissonSearch:
         lying = [np.zeros(0, np.int32)]
         for key, members in groupby(block, key=lambda read: read.key):
             frames = list(members)
-            found = self._finder_for(key).find_block([self._photons(read) for read in frames])
+            found = self._finder_for(key).find_block([read.image for read in frames])
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
             for read, result in zip(frames, found.frames, strict=True):
                 _add_resolution(self._run, result.peaks, read.header)
@@ -132,20 +161,8 @@ class PoissonSearch:
             self._key = key
         return self._finder
 
-    def _photons(self, read: ReadFrame) -> PhotonFrame:
-        if isinstance(read.image, PhotonFrame):
-            return read.image
-        run = self._run
-        return photons_from_adu(
-            read.image,
-            run.masks[read.key.mask],
-            run.geometry,
-            run.layout,
-            read.header.photon_energy_ev,
-        )
 
-
-def counts_problem(run: Run, read: ReadFrame) -> str:
+def counts_problem(run: Run, read: AnyFrame) -> str:
     """Return why a frame does not hold photons in known units, as the likelihood ratio needs them.
 
     Returns
@@ -166,6 +183,28 @@ def counts_problem(run: Run, read: ReadFrame) -> str:
         f"counts: there are values such as {broken[0]:g}, while the geometry says adu_per_photon = "
         "1; write the right adu_per_photon into the geometry, or use --peaks=peakfinder8 with "
         "--threshold"
+    )
+
+
+def unmasked_gaps(run: Run, read: AnyFrame) -> str:
+    """Return a remark where so many pixels read the largest value that they must be gaps.
+
+    Returns
+    -------
+    A sentence that says what to do; nothing where masks and flags leave few such pixels.
+    """
+    n_censored = len(read.image.censored)
+    n_usable = int(np.count_nonzero(run.masks[read.key.mask])) - len(read.image.bad)
+    if n_censored <= _MOST_SATURATED * n_usable:
+        return ""
+    dtype = delivered_type(np.dtype(run.sources[int(run.frames.group[read.frame])].dtype))
+    largest = int(np.iinfo(dtype.str).max)
+    # CrystFEL's flags are no good near the largest numbers of 32 bits.
+    flag = largest - 1 if dtype.itemsize < 4 else 2_000_000_000
+    return (
+        f"{run.frames.filename(read.frame)} {run.frames.event(read.frame)}: {n_censored} of "
+        f"{n_usable} usable pixels read {largest}, the largest value, as gaps and bad pixels do; "
+        f"mask them: name the mask in the geometry, give --mask, or write flag_morethan = {flag}"
     )
 
 
@@ -204,7 +243,7 @@ def _verdict(result: PoissonResult) -> Verdict:
 
 
 def _result(
-    read: ReadFrame, peaks: PeakArray, *, is_hit: bool, verdict: Verdict | None = None
+    read: AnyFrame, peaks: PeakArray, *, is_hit: bool, verdict: Verdict | None = None
 ) -> FrameResult:
     return FrameResult(
         frame=read.frame,
@@ -214,6 +253,7 @@ def _result(
         mean_photons=read.mean_photons,
         n_censored=len(read.image.censored),
         verdict=verdict,
+        n_rolled_over=read.n_rolled_over,
     )
 
 

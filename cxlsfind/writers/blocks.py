@@ -54,6 +54,8 @@ class BlockOutput:
         Mean photons per usable pixel; float64.
     n_censored
         Pixels at the largest value of the data type; int64.
+    n_rolled_over
+        Pixels of 8-bit data whose counter seems to have started again from zero; int64.
     headers
         Headers by path, in order of first use.
     hit_p_value, log_bayes_factor, expected_false_peaks
@@ -80,6 +82,7 @@ class BlockOutput:
     detector_shift_m: npt.NDArray[np.float64]
     mean_photons: npt.NDArray[np.float64]
     n_censored: npt.NDArray[np.int64]
+    n_rolled_over: npt.NDArray[np.int64]
     hit_p_value: npt.NDArray[np.float64]
     log_bayes_factor: npt.NDArray[np.float64]
     hit_probability: npt.NDArray[np.float64]
@@ -138,6 +141,7 @@ class BlockOutput:
             ).reshape(-1, 2),
             mean_photons=np.array([result.mean_photons for result in results], np.float64),
             n_censored=np.array([result.n_censored for result in results], np.int64),
+            n_rolled_over=np.array([result.n_rolled_over for result in results], np.int64),
             **_verdict_columns([result.verdict for result in results]),
             lying=lying,
             headers=header_columns([header.values for header in headers]),
@@ -218,6 +222,7 @@ _PER_FRAME = (
     "detector_shift_m",
     "mean_photons",
     "n_censored",
+    "n_rolled_over",
 )
 
 

@@ -26,7 +26,9 @@ class RunResults:
     ----------
     frame, is_hit, n_peaks, photon_energy_ev, clen_m, detector_shift_m, mean_photons, n_censored
         As in :class:`BlockOutput`.
-    n_listed, hit_p_value, log_bayes_factor, hit_probability, frame_class, expected_false_peaks
+    n_rolled_over, n_listed, hit_p_value, log_bayes_factor, hit_probability, frame_class
+        As there.
+    expected_false_peaks
         As there.
     lying
         Frames of every block in which the finder left pixels out, and these pixels.
@@ -48,6 +50,7 @@ class RunResults:
     detector_shift_m: npt.NDArray[np.float64]
     mean_photons: npt.NDArray[np.float64]
     n_censored: npt.NDArray[np.int64]
+    n_rolled_over: npt.NDArray[np.int64]
     n_listed: npt.NDArray[np.int64]
     hit_p_value: npt.NDArray[np.float64]
     log_bayes_factor: npt.NDArray[np.float64]
@@ -126,6 +129,7 @@ class ResultCollector:
             ),
             mean_photons=self._join("mean_photons", np.float64),
             n_censored=self._join("n_censored", np.int64),
+            n_rolled_over=self._join("n_rolled_over", np.int64),
             n_listed=n_listed,
             hit_p_value=self._join("hit_p_value", np.float64),
             log_bayes_factor=self._join("log_bayes_factor", np.float64),

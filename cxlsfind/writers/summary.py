@@ -25,6 +25,9 @@ from cxlsfind.writers.stream import encode
 #: Raised when the meaning of a field changes; new fields do not raise it.
 SCHEMA = 1
 
+#: Holes in bright spots of a run from which on its counters are said to roll over.
+_SUSPICIOUS_PIXELS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
@@ -98,6 +101,7 @@ def summarise(
         **_verdict_numbers(facts, results),
         "mean_photons_per_pixel": _spread(results.mean_photons),
         "frames_with_saturated_pixels": int(np.count_nonzero(results.n_censored)),
+        "frames_with_rolled_over_pixels": int(np.count_nonzero(results.n_rolled_over)),
         "photon_energy_eV": _spread(results.photon_energy_ev),
         "camera_length_m": _spread(results.clen_m),
         "sources": facts.sources,
@@ -108,9 +112,22 @@ def summarise(
         },
         "peak_table": {"written": not table_obstacle, "obstacle": table_obstacle or None},
         "notes": [*facts.notes, *lost],
-        "warnings": facts.warnings,
+        "warnings": [*facts.warnings, *_warnings(results)],
         "software": software_versions(),
     }
+
+
+def _warnings(results: RunResults) -> list[str]:
+    """Return what is wrong with the data by the look of the results; sentences."""
+    n_pixels = int(results.n_rolled_over.sum())
+    if n_pixels < _SUSPICIOUS_PIXELS:
+        return []
+    n_frames = np.count_nonzero(results.n_rolled_over)
+    return [
+        "8-bit counters seem to have rolled over at 256: bright spots have holes, "
+        f"{n_pixels} pixels in {n_frames} of {len(results.frame)} frames; positions and "
+        "intensities of such spots are wrong: measure with 16 bits or a weaker beam"
+    ]
 
 
 def _verdict_numbers(facts: RunFacts, results: RunResults) -> dict[str, Any]:

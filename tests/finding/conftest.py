@@ -1,4 +1,7 @@
-"""A detector of two panels side by side, the right one first, with what finders need of it."""
+"""A detector of two panels side by side, the right one first, with what finders need of it.
+
+The beam hits the right panel near (fs, ss) = (32.5, 18.2).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ right/min_fs = 30
 right/max_fs = 63
 right/min_ss = 0
 right/max_ss = 39
-right/corner_x = 2.5
+right/corner_x = -2.5
 right/corner_y = -18.2
 right/fs = x
 right/ss = y

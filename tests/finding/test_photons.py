@@ -121,6 +121,14 @@ def test_flags_hold_for_large_unsigned_values(two_panels: Any) -> None:
     assert frame.censored.tolist() == []
 
 
+def test_flags_that_the_type_cannot_hold(two_panels: Any) -> None:
+    lines = "left/flag_lessthan = -5\nleft/flag_equal = 70000\nleft/flag_morethan = 65535\n"
+    detector = two_panels.with_lines(lines)
+    frame = _normalise(detector, _raw("u2", {0: 65535, 1: 4464}))
+    assert frame.bad.tolist() == []
+    assert frame.censored.tolist() == [0]
+
+
 def test_flags_and_negative_counts_together(two_panels: Any) -> None:
     detector = two_panels.with_lines("left/flag_equal = -2\n")
     frame = _normalise(detector, _raw("i4", {5: -2, 3: -1, 60: -2}))

@@ -153,6 +153,18 @@ def test_hot_pixel_is_masked_and_a_single_flash_is_refused() -> None:
     assert not any(result.is_hit for result in block.frames)
 
 
+def test_a_spot_that_stays_is_no_lying_pixel() -> None:
+    """A crystal that stays for some frames keeps its spots."""
+    generator = np.random.default_rng(16)
+    mean = np.full((HEIGHT, WIDTH), 0.02)
+    with_spot = mean.copy()
+    add_spot(with_spot, 100.4, 90.6, 80.0)
+    frames = [to_frame(generator.poisson(with_spot if t < 9 else mean)) for t in range(32)]
+    block = make_finder(PoissonSettings(false_peaks=0.01, hit_fpr=1e-5)).find_block(frames)
+    assert block.usable.all()
+    assert [result.is_hit for result in block.frames] == [True] * 9 + [False] * 23
+
+
 def test_shutter_and_jet() -> None:
     """Frames without beam and without jet are named, and do not spoil the others."""
     generator = np.random.default_rng(10)
@@ -178,9 +190,10 @@ def test_touching_spots_are_told_apart(apart: float) -> None:
     mean = np.full((HEIGHT, WIDTH), 0.1)
     add_spot(mean, 150.3, 120.6, 200.0)
     add_spot(mean, 150.3 + apart, 120.6, 200.0)
-    frames = [to_frame(generator.poisson(mean)) for _ in range(20)]
+    finder = make_finder(PoissonSettings(false_peaks=0.01))
     resolved = 0
-    for result in make_finder(PoissonSettings(false_peaks=0.01)).find_block(frames).frames:
+    for _ in range(20):
+        result = finder.find_block([to_frame(generator.poisson(mean))]).frames[0]
         peaks = result.peaks[: result.n_peaks]
         near = peaks[np.hypot(peaks["fs"] - 150 - apart / 2, peaks["ss"] - 120.6) < 12]
         places = np.sort(near["fs"])

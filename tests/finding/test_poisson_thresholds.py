@@ -40,7 +40,9 @@ def brute_force(tail: NullTail, node: int, generator: np.random.Generator) -> np
     level = np.empty(positions.size, np.float32)
     boxes = np.empty(positions.size, np.int64)
     ring = np.zeros(counts.size, np.int32)
-    describe_positions(positions, counts.ravel(), one, one[:1], ring, stride, level, boxes)
+    describe_positions(
+        positions, counts.ravel(), one, one[:1], ring, stride, level, boxes, level.copy()
+    )
     positions = positions[boxes >= tail.box_needs[node]]
     scores = np.empty((positions.size, 2), np.float32)
     score_positions(
@@ -55,7 +57,8 @@ def brute_force(tail: NullTail, node: int, generator: np.random.Generator) -> np
     )
     sheet = np.full(counts.size, -np.inf, np.float32)
     marks = np.empty(positions.size, np.bool_)
-    mark_maxima(positions, scores[:, 0].copy(), stride, MAXIMUM_RADIUS, sheet, marks)
+    own = scores[:, 0].copy()
+    mark_maxima(positions, own, own, 60.0, stride, MAXIMUM_RADIUS, sheet, marks)
     return scores[marks, 0]
 
 
@@ -103,7 +106,7 @@ def test_charge_sharing_makes_more_false_maxima() -> None:
     """Where photons are few, two percent of shared photons multiply false maxima."""
     plain = round_tail(math.inf)
     node = int(np.argmin(np.abs(plain.nodes - 1e-3)))
-    scores, weights = draw_maxima(
+    scores, log_weights = draw_maxima(
         plain.bank,
         plain.tables,
         math.inf,
@@ -114,7 +117,7 @@ def test_charge_sharing_makes_more_false_maxima() -> None:
         4000,
     )
     threshold = plain.node(node).invert(math.log(1e-6))
-    shared = weights[scores[:, 0] >= threshold - 1e-3].sum()
+    shared = np.exp(log_weights[scores[:, 0] >= threshold - 1e-3]).sum()
     usual = math.exp(plain.node(node).look_up(np.array([threshold]))[0])
     assert 1.3 * usual < shared < 20.0 * usual
 

@@ -70,6 +70,8 @@ def test_locate(path, file, real, files, name, tmp_path):
         ("/e/x", AbsentError, "/e/x does not exist in"),
         ("/x/d", AbsentError, "/x does not exist in"),
         ("/e/d/x", AbsentError, "/e/d/x does not exist in"),
+        ("/e/outside/x", AbsentError, r"/g/x does not exist in .*other\.h5"),
+        ("/e/absolute/x", AbsentError, "/e/d/x does not exist in"),
         ("/e/broken", DanglingError, "links to nothing: /nothing does not exist"),
         ("/e/empty", DanglingError, r"/e/empty in .* links to nothing: /nothing does not exist"),
         ("/e/gone/d", DanglingError, r"/e/gone in .* another file: .*gone\.h5: the file does not"),

@@ -161,6 +161,19 @@ def test_masks_of_module_stacks(
     assert bad(store, store.add(write({"/m": stack}))) == [(32, 3), (64, 5)]
 
 
+def test_flat_mask_of_one_image_in_a_stack(
+    files: FileCache, write: Write, make_geometry: Make, make_panel: Make
+) -> None:
+    """A mask needs no dimension for the channel that is read; with modules it does."""
+    mask = (Mask(0, "/mask", bad_bits=1),)
+    name = write({"/mask": mark((2, 5))})
+    store = open_store(make_geometry(dims=("%", 0, "ss", "fs"), masks=mask), files)
+    assert bad(store, store.add(name)) == [(2, 5)]
+    modules = [make_panel(f"m{k}", dims=("%", k, "ss", "fs"), masks=mask) for k in range(2)]
+    with pytest.raises(InputError, match=r"the mask has 2 dimensions; panel m0 .* needs 3 or 4"):
+        open_store(make_geometry(modules), files).add(name)
+
+
 def test_masks_per_frame_are_joined(files: FileCache, write: Write, make_geometry: Make) -> None:
     geometry = make_geometry(masks=(Mask(0, "/m", None, 0, 1),))
     stack = np.stack([mark((0, 0)), mark((1, 1)), mark((2, 2)), mark((1, 1))])

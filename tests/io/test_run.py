@@ -122,6 +122,16 @@ def test_all_bad_files_at_once(make_frames, write_stack, make_geometry, read_all
     assert all(p.startswith(name) for p, name in zip(error.value.problems, bad, strict=True))
 
 
+def test_one_reason_is_told_once(write_stack, make_frames, make_geometry):
+    """Many files that lack the same thing give one problem."""
+    names = [write_stack(f"{k}.h5", make_frames(1)) for k in range(30)]
+    geometry = replace(make_geometry(), beam=None, beam_kind=None)
+    with pytest.raises(InputProblemsError) as error:
+        open_run([InputItem(name) for name in names], geometry)
+    (problem,) = error.value.problems
+    assert f"{names[0]} and 29 more: neither the geometry nor the data give" in problem
+
+
 def test_no_files(make_geometry, read_all):
     """An empty list is an error."""
     with pytest.raises(InputProblemsError, match="no files"):

@@ -27,13 +27,29 @@ def test_fit_is_efficient(photons: float, background: float) -> None:
         values = np.array([photons, 0.0, 0.0, math.log(0.65)])
         sigma = np.zeros(4)
         expected = np.full((7, 7), background)
-        fit_spot(counts, usable, 11, 60, expected, PRIORS, values, sigma)
+        fit_spot(counts, usable, 11, 60, expected, PRIORS, 3, math.inf, values, sigma)
         misses.append(values[1] - fs)
         errors.append(sigma[1])
         found.append(values[0])
     assert np.std(misses) == pytest.approx(np.mean(errors), rel=0.15)
     assert np.mean(misses) == pytest.approx(0.0, abs=4 * np.std(misses) / math.sqrt(300))
     assert np.mean(found) == pytest.approx(photons, rel=0.03)
+
+
+@pytest.mark.parametrize("pulses", [15.0, 50.0])
+def test_fit_knows_pulses(pulses: float) -> None:
+    """Photons lost because a pixel counts one per pulse are made up for."""
+    generator = np.random.default_rng(12)
+    usable = np.ones(121, np.bool_)
+    mean = 0.05 + 20.0 * gaussian_taps(0.7, 5, fs=0.2, ss=0.1)
+    expected = np.full((7, 7), 0.05)
+    found = []
+    for _ in range(200):
+        counts = generator.binomial(int(pulses), -np.expm1(-mean / pulses)).astype(np.uint16)
+        values = np.array([20.0, 0.0, 0.0, math.log(0.65)])
+        fit_spot(counts, usable, 11, 60, expected, PRIORS, 3, pulses, values, np.zeros(4))
+        found.append(values[0])
+    assert np.mean(found) == pytest.approx(20.0, rel=0.06)
 
 
 def test_background_under_a_spot_is_weighted() -> None:
@@ -43,14 +59,16 @@ def test_background_under_a_spot_is_weighted() -> None:
     ring = np.zeros(25, np.int32)
     background = np.empty(1, np.float32)
     boxes = np.empty(1, np.int64)
+    sharp = np.empty(1, np.float32)
     counts = np.ones(25, np.uint16)
     position = np.array([12], np.int32)
     scale = np.array([2.0], np.float32)
-    describe_positions(position, counts, shape, scale, ring, 5, background, boxes)
+    describe_positions(position, counts, shape, scale, ring, 5, background, boxes, sharp)
     assert background[0] == pytest.approx(2.0 * (1 + 0.25 * 4))
     assert boxes[0] == 9
+    assert sharp[0] == 1.0
     ring[:10] = -1
-    describe_positions(position, counts, shape, scale, ring, 5, background, boxes)
+    describe_positions(position, counts, shape, scale, ring, 5, background, boxes, sharp)
     assert background[0] == pytest.approx(2.0 * (0.75 + 0.25 * 4) / 0.75)
 
 
@@ -60,6 +78,9 @@ def test_first_of_equal_maxima_wins() -> None:
     positions = np.array([64, 66, 69], np.int32)
     scores = np.array([3.0, 3.0, 3.0], np.float32)
     marks = np.empty(3, np.bool_)
-    mark_maxima(positions, scores, 20, 2, sheet, marks)
+    mark_maxima(positions, scores, scores, 60.0, 20, 2, sheet, marks)
     assert marks.tolist() == [True, False, True]
+    sharp = np.array([1.0, 2.0, 0.5], np.float32)
+    mark_maxima(positions, scores, sharp, 2.0, 20, 2, sheet, marks)
+    assert marks.tolist() == [False, True, True]
     assert np.isneginf(sheet).all()

@@ -29,7 +29,7 @@ _CAP_BINS = 64
 #: Photons on which the mean of a ring should rest, by background per pixel: about the inverse
 #: square of the relative error at which false peaks rise by a tenth.
 _NEED_BACKGROUND = np.log([1e-4, 1e-2, 0.1, 1.0, 10.0])
-_NEED_PHOTONS = np.log([100.0, 300.0, 1500.0, 10000.0, 60000.0])
+_NEED_PHOTONS = np.log([200.0, 400.0, 1500.0, 10000.0, 60000.0])
 
 #: Photons that a zone of one frame should hold before its scale is judged apart.
 _ZONE_PHOTONS = 4000.0

@@ -9,16 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.background import PlacedFrame, Surroundings
-from cxlsfind.finding.poisson.thresholds import MAXIMUM_RADIUS, NullTail
+from cxlsfind.finding.poisson.scores import expected_photons
+from cxlsfind.finding.poisson.thresholds import LOWEST_SCORE, MAXIMUM_RADIUS, NullTail
 from cxlsfind.kernels.likelihood import score_positions
 from cxlsfind.kernels.maxima import describe_positions, mark_maxima
 from cxlsfind.kernels.photon_scan import SEGMENT, clear_photons, scan_boxes, scatter_photons
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Local maxima with a lower score are not kept; each is more common than a hundred thousand
-#: per frame.
-LOWEST_SCORE = 1.0
+#: Above this score nothing is left to chance, and the sharpest place of a spot is its middle.
+BRIGHT_SCORE = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ class Scanner:
         around = self._around
         stride = around.canvas.stride
         # The scale varies slowly with radius: one value per segment is enough for a pre-choice.
-        level = lowest * scale[self._segment_ring]
+        level = expected_photons(lowest * scale[self._segment_ring], self._tail.n_pulses)
         node = np.log(level / self._tail.nodes[0]) / self._log_step
         needs = self._tail.box_needs[
             np.clip(node, 0, len(self._tail.box_needs) - 1).astype(np.int64)
@@ -103,9 +103,19 @@ class Scanner:
         around = self._around
         background = np.empty(crowded.size, np.float32)
         boxes = np.empty(crowded.size, np.int64)
+        sharpness = np.empty(crowded.size, np.float32)
         describe_positions(
-            crowded, self.sheet, shape, scale, around.ring, around.canvas.stride, background, boxes
+            crowded,
+            self.sheet,
+            shape,
+            scale,
+            around.ring,
+            around.canvas.stride,
+            background,
+            boxes,
+            sharpness,
         )
+        background = expected_photons(background, self._tail.n_pulses)
         places = self._tail.places(background.astype(np.float64))
         # The scan asked the darkest pixel of a segment; the tail holds for this pixel's level.
         enough = boxes >= self._tail.box_needs[places.astype(np.int64)]
@@ -126,7 +136,14 @@ class Scanner:
         scores = (1 - part) * at_nodes[:, 0] + part * at_nodes[:, 1]
         largest = np.empty(positions.size, np.bool_)
         mark_maxima(
-            positions, scores, around.canvas.stride, MAXIMUM_RADIUS, self._score_sheet, largest
+            positions,
+            scores,
+            sharpness[enough],
+            BRIGHT_SCORE,
+            around.canvas.stride,
+            MAXIMUM_RADIUS,
+            self._score_sheet,
+            largest,
         )
         kept = largest & (scores >= LOWEST_SCORE)
         return Candidates(

@@ -24,6 +24,7 @@ from cxlsfind.finding.poisson.hits import judge_frame
 from cxlsfind.finding.poisson.lying import FEWEST_FRAMES, find_lying
 from cxlsfind.finding.poisson.peaks import measure_peaks, place_peaks
 from cxlsfind.finding.poisson.rates import attainable
+from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult, PoissonSettings
 from cxlsfind.finding.poisson.stretch import Stretch, learn_stretch
 from cxlsfind.finding.poisson.thresholds import round_tail
@@ -135,7 +136,7 @@ class PoissonFinder:
             if len(lit) >= FEWEST_FRAMES:
                 nothing = [np.empty(0, np.int32)] * len(lit)
                 caps = count_caps(lit, base)
-                rough = estimate_background(lit, base, caps, nothing, with_tiles=False)
+                rough = estimate_background(lit, base, caps, nothing, with_tiles=True)
                 usable[find_lying(lit, base, rough)] = False
         return Surroundings(base.canvas, base.ring, usable, base.n_rings)
 
@@ -196,7 +197,9 @@ class PoissonFinder:
             hit_log_bayes_factor=score.log_bayes_factor,
             is_hit=is_hit,
             frame_class=FrameClass.HIT if is_hit else kind,
-            background=(stretch.background.profile * scale).astype(np.float32),
+            background=expected_photons(stretch.background.profile * scale, tail.n_pulses).astype(
+                np.float32
+            ),
         )
 
 

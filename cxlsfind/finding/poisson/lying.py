@@ -25,7 +25,7 @@ _COMPANY = 0.6
 
 #: With company a pixel lies if it fires in half of the frames or more (where photons are few),
 #: or counts this many times too much or too little.
-_ALWAYS = 0.5
+_FAR_OFF = 5.0
 
 #: Below this background a pixel is judged by the frames in which it fires, so that one bright
 #: spot is one vote; above, by its photons, of which a spot is one frame's share.
@@ -72,8 +72,9 @@ def find_lying(
     above = (excess[odd] > 0) & (gammainc(np.maximum(votes[odd], 1), mean[odd]) < chance)
     below = (excess[odd] < 0) & (gammaincc(votes[odd] + 1.0, mean[odd]) < chance)
     stride = around.canvas.stride
-    always = votes[odd] > _ALWAYS * np.maximum(mean[odd], len(frames) * (caps[around.ring[odd]] == 1))
-    never = votes[odd] < mean[odd] / _ALWAYS
+    sparse = caps[around.ring[odd]] == 1
+    always = votes[odd] >= np.where(sparse, 0.5 * len(frames), _FAR_OFF * mean[odd])
+    never = ~sparse & (votes[odd] < mean[odd] / _FAR_OFF)
     lies = (above | below) & (always | never | _stands_alone(excess, odd, stride))
     flashing = pixels[flashes[pixels] >= _FLASHES]
     alone = _stands_alone(flashes.astype(np.float64), flashing, stride)

@@ -12,7 +12,8 @@ from cxlsfind.finding.poisson.background import Surroundings
 from cxlsfind.finding.poisson.candidates import Candidates
 from cxlsfind.finding.poisson.thresholds import NullTail
 from cxlsfind.geometry.layout import Layout
-from cxlsfind.kernels.spot_fit import FitPriors, SpotRules, resolve_spots
+from cxlsfind.kernels.spot_fit import FitPriors
+from cxlsfind.kernels.spot_resolve import SpotRules, resolve_spots
 from cxlsfind.records import PEAK_DTYPE, PeakArray, PeakFlag
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,6 +32,10 @@ _SPIKE_GAIN = 3.0
 
 #: Half the side of the window in which an unusable or censored pixel is worth a flag.
 _FLAG_HALF = 2
+
+
+#: Peaks stay this far inside their panel, more than the single precision of tables moves them.
+_INSIDE_PX = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +121,8 @@ def measure_peaks(
     )
     changed = accepted & (local > background * 1.0001)
     both = np.repeat(scores[changed, None], 2, axis=1)
-    log_expected[changed] = tail.log_rates(both, local[changed]) + math.log(n_pixels)
+    # Beside a neighbour R hardly depends on the background, and the ratio holds all of it.
+    log_expected[changed] = tail.log_rates(both, background[changed]) + math.log(n_pixels)
     accepted &= log_expected <= math.log(most_expected)
     kept = np.flatnonzero(accepted)
     kept = kept[np.lexsort((positions[kept], log_expected[kept]))]
@@ -161,6 +167,11 @@ def place_peaks(
     peaks["panel"] = panel
     peaks["fs"] += (pixel - offset) % width + 0.5
     peaks["ss"] += (pixel - offset) // width + 0.5
+    # Half a spot can be fitted beyond the edge, where another panel may lie, or none.
+    top, left = np.divmod(np.array([w.start for w in layout.windows])[panel] - offset, width)
+    size = np.array([(w.height, w.width) for w in layout.windows])[panel]
+    peaks["fs"] = peaks["fs"].clip(left + _INSIDE_PX, left + size[:, 1] - _INSIDE_PX)
+    peaks["ss"] = peaks["ss"].clip(top + _INSIDE_PX, top + size[:, 0] - _INSIDE_PX)
     steps = np.arange(-_FLAG_HALF, _FLAG_HALF + 1)
     window = (steps[:, None] * canvas.stride + steps[None, :]).ravel()
     near = positions[:, None] + window[None, :]

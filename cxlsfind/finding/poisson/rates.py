@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.thresholds import NullTail
 
 FloatArray = npt.NDArray[np.float64]
@@ -16,6 +16,10 @@ FloatArray = npt.NDArray[np.float64]
 #: step. A step is taken while it stays within this factor of what was asked.
 _STEP_TOLERANCE = 1.25
 
+
+#: Cuts go no further than this above the number asked, lest parts of the detector with next to
+#: no background supply what the others cannot.
+_WIDEST_CUT = 5.0
 
 #: Above this background steps are too fine to matter.
 _CONTINUOUS = 0.05
@@ -50,10 +54,11 @@ def levels_of(log_shape: FloatArray, pixels: FloatArray, scale: float, tail: Nul
     log_shape, pixels
         Histogram of the natural logarithm of the block's shape: middles of bins, and pixels.
     scale
-        The frame's scale, photons per pixel.
+        The frame's scale, counts per pixel.
     """
     filled = pixels > 0
-    return Levels(tail.places(np.exp(log_shape[filled]) * scale), pixels[filled])
+    photons = expected_photons(np.exp(log_shape[filled]) * scale, tail.n_pulses)
+    return Levels(tail.places(photons), pixels[filled])
 
 
 def attainable(asked: float, levels: Levels, tail: NullTail) -> tuple[float, float]:
@@ -67,19 +72,18 @@ def attainable(asked: float, levels: Levels, tail: NullTail) -> tuple[float, flo
     -------
     The cut, and the false peaks per frame that it lets through.
     """
-    cuts = asked * np.geomspace(1.0, 40.0, 160)
+    cuts = asked * np.geomspace(1.0, _WIDEST_CUT, 80)
     total = levels.n_pixels
     passed = np.zeros(len(cuts))
     stepped = tail.nodes[levels.places.astype(np.int64)] < _CONTINUOUS
     passed += levels.pixels[~stepped].sum() / total * cuts
-    for place, pixels in zip(levels.places[stepped], levels.pixels[stepped], strict=True):
-        node = int(place)
-        part = place - node
-        samples = tail.sample_log_rates(node)
-        rates = np.sort((1.0 - part) * samples[:, 0] + part * samples[:, 1]) + math.log(total)
-        reached = np.searchsorted(rates, np.log(cuts), side="right")
-        step = np.where(reached > 0, rates[np.maximum(reached - 1, 0)], -np.inf)
-        passed += pixels / total * np.exp(step)
+    eighths = np.rint(8.0 * levels.places[stepped]).astype(np.int64)
+    pixels = np.bincount(eighths, levels.pixels[stepped]) if eighths.size else np.empty(0)
+    for eighth in np.flatnonzero(pixels):
+        log_cuts, log_passed = tail.passed(eighth / 8.0)
+        reached = np.searchsorted(log_cuts, np.log(cuts / total), side="right")
+        below = np.where(reached > 0, log_passed[np.maximum(reached - 1, 0)], -np.inf)
+        passed += pixels[eighth] * np.exp(below)
     fitting = passed <= _STEP_TOLERANCE * asked
     fitting[0] = True
     distance = np.where(fitting, np.abs(np.log(np.maximum(passed, 1e-30) / asked)), np.inf)

@@ -10,6 +10,7 @@ pulses that is the Poisson ratio, ``n log(1 + s / b) - s``.
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,10 @@ from cxlsfind.finding.poisson.shapes import ShapeBank
 from cxlsfind.kernels.likelihood import ScoreTables
 
 FloatArray = npt.NDArray[np.float64]
+_F = TypeVar("_F", bound=np.floating)
+
+#: Share of pulses in which a pixel may count before its background is taken as beyond measure.
+_FULLEST = 0.999
 
 #: Photons of the spot that half of the time stands out at one false peak per frame of 4.5 million
 #: pixels, by background: where the intensities of the score are centred. Anything within a
@@ -108,3 +113,19 @@ def count_weight(strength: FloatArray, background: FloatArray, n_pulses: float) 
         dark = -np.expm1(-background / n_pulses)
         weight = np.log(lit / dark) + strength / n_pulses
     return weight
+
+
+def expected_photons(counts: npt.NDArray[_F], n_pulses: float) -> npt.NDArray[_F]:
+    """Return the photons that a mean count stands for: a pixel counts one per pulse at most.
+
+    Parameters
+    ----------
+    counts
+        Mean counts per pixel and frame.
+    n_pulses
+        X-ray pulses per frame; ``math.inf`` for Poisson counts.
+    """
+    if math.isinf(n_pulses):
+        return counts
+    photons: npt.NDArray[_F] = -n_pulses * np.log1p(-np.minimum(counts / n_pulses, _FULLEST))
+    return photons

@@ -34,15 +34,19 @@ from cxlsfind.finding.poisson.scores import (
     typical_photons,
 )
 from cxlsfind.finding.poisson.shapes import ShapeBank, round_bank
-from cxlsfind.kernels.likelihood import ScoreTables, score_positions
+from cxlsfind.kernels.likelihood import ScoreTables, score_patches
 
 FloatArray = npt.NDArray[np.float64]
 
 #: A peak is the largest score among the pixels up to this far from it, along both axes.
 MAXIMUM_RADIUS = 2
 
+#: Local maxima with a lower score are not kept; each is more common than a hundred thousand per
+#: frame.
+LOWEST_SCORE = 1.0
+
 #: Patches per background, and the seed of the first node.
-_N_PATCHES = 12000
+_N_PATCHES = 16000
 
 #: Share of blank pixels whose 3x3 box may pass on to the score, by background: a few hundred a
 #: frame where photons are few, and more where a box is a poor stand-in for a score.
@@ -56,8 +60,6 @@ _FAINT = (0.3, 0.8)
 _DRAWN_SHARING = 0.15
 _CROWDED = 0.03
 
-#: Maxima per node that are kept to know which levels of R occur.
-_N_SAMPLES = 600
 _SEED = 20180155
 
 
@@ -75,12 +77,15 @@ class NodeTail:
         Their scores, descending.
     at_next
         Their scores at the next node.
+    log_weights
+        Natural logarithm of how often each occurs per pixel.
     log_rates
-        Natural logarithm of R at ``scores``.
+        Natural logarithm of R at ``scores``: the sum of the weights of those at least as large.
     """
 
     scores: FloatArray
     at_next: FloatArray
+    log_weights: FloatArray
     log_rates: FloatArray
 
     def look_up(self, scores: FloatArray) -> FloatArray:
@@ -123,6 +128,7 @@ class NullTail:
         self.nodes = node_backgrounds()
         self.box_needs = box_thresholds(self.nodes, n_pulses)
         self._tails: dict[int, NodeTail] = {}
+        self._passed: dict[int, tuple[FloatArray, FloatArray]] = {}
 
     def node(self, number: int) -> NodeTail:
         """Return the tail at a background node."""
@@ -170,18 +176,38 @@ class NullTail:
         scores: FloatArray = np.interp(places, nodes, inverse)
         return scores
 
-    def sample_log_rates(self, number: int) -> FloatArray:
-        """Return log R of typical maxima at a node and at the next one, shape (n, 2).
+    def passed(self, place: float) -> tuple[FloatArray, FloatArray]:
+        """Return what cuts on R let through at a background between two nodes.
 
-        They tell which levels of R occur at all between the two nodes.
+        The R of a maximum is interpolated between nodes, but which maxima are rarer than which
+        may change from one node to the next: what a cut lets through is counted anew.
+
+        Parameters
+        ----------
+        place
+            Place of the background among the nodes; rounded to an eighth.
+
+        Returns
+        -------
+        Natural logarithms of cuts on R, ascending, and of the maxima per pixel with an R of at
+        most the cut.
         """
-        tail = self.node(number)
-        step = max(1, len(tail.scores) // _N_SAMPLES)
-        after = self.node(number + 1).look_up(tail.at_next[::step])
-        return np.stack([tail.log_rates[::step], after], axis=1)
+        key = round(8.0 * place)
+        if key not in self._passed:
+            number, part = key // 8, (key % 8) / 8.0
+            tail = self.node(number)
+            after = self.node(number + 1).look_up(tail.at_next)
+            growth = part * (after - tail.log_rates)
+            order = np.argsort(tail.log_rates + growth, kind="stable")
+            weights = tail.log_weights + growth
+            self._passed[key] = (
+                (tail.log_rates + growth)[order],
+                np.logaddexp.accumulate(weights[order]),
+            )
+        return self._passed[key]
 
     def _compute(self, number: int) -> NodeTail:
-        maxima, weights = draw_maxima(
+        maxima, log_weights = draw_maxima(
             self.bank,
             self.tables,
             self.n_pulses,
@@ -191,7 +217,11 @@ class NullTail:
             np.random.default_rng(_SEED + number),
         )
         order = np.argsort(-maxima[:, 0], kind="stable")
-        return NodeTail(maxima[order, 0], maxima[order, 1], np.log(np.cumsum(weights[order])))
+        scores, ordered = maxima[order, 0], log_weights[order]
+        # Equal scores count together: each of them is as common as all of them.
+        last = np.searchsorted(-scores, -(scores - _ROUNDING), side="right") - 1
+        rates = np.logaddexp.accumulate(ordered)[last]
+        return NodeTail(scores, maxima[order, 1], ordered, rates)
 
 
 def draw_maxima(
@@ -216,7 +246,7 @@ def draw_maxima(
     Returns
     -------
     Scores of the middle pixels that are local maxima, at this node and the next, shape (n, 2),
-    and their weights: the sum of the weights of scores of at least t is R(t).
+    and the logarithms of their weights: the weights of scores of at least t sum to R(t).
     """
     background = float(node_backgrounds()[node]) / (1.0 + sharing)
     strength, weights = _drawing_mixture(bank, background)
@@ -238,18 +268,10 @@ def draw_maxima(
     if sharing > 0.0:
         counts, log_weight = _share_charge(counts, sharing, background, generator)
         log_ratio -= log_weight
-    scores = _score_middles(counts, node, tables, bank.half)
-    n_positions = scores.shape[1]
-    own = np.where(_box_sums(counts, bank.half) >= box_need, scores[:, :, 0], -np.inf)
-    middle = own[:, n_positions // 2]
-    # Of equal neighbours the finder takes the first in reading order.
-    is_largest = (middle[:, None] >= own).all(axis=1) & np.isfinite(middle)
-    is_first = (middle[:, None] > own[:, : n_positions // 2]).all(axis=1)
-    kept = is_largest & is_first
-    return (
-        scores[kept, n_positions // 2].astype(np.float64),
-        np.exp(-log_ratio[kept]) / n_patches,
-    )
+    scores = np.empty((n_patches, 2), np.float32)
+    score_patches(counts, node, tables, bank.half, MAXIMUM_RADIUS, box_need, LOWEST_SCORE, scores)
+    kept = np.isfinite(scores[:, 0])
+    return scores[kept].astype(np.float64), -log_ratio[kept] - math.log(n_patches)
 
 
 def box_thresholds(background: FloatArray, n_pulses: float) -> npt.NDArray[np.uint16]:
@@ -278,16 +300,6 @@ def box_thresholds(background: FloatArray, n_pulses: float) -> npt.NDArray[np.ui
             passing = betainc(trial, most - trial + 1, -math.expm1(-level / n_pulses))
         needs[number] = max(1, int((passing >= shares[number]).sum()))
     return needs
-
-
-def _box_sums(counts: npt.NDArray[np.uint16], half: int) -> npt.NDArray[np.int64]:
-    """Return 3x3 sums at the positions of a patch that are compared, shape (patches, n)."""
-    side = 2 * MAXIMUM_RADIUS + 1
-    sums = np.zeros((len(counts), side, side), np.int64)
-    for dss in range(half - 1, half + 2):
-        for dfs in range(half - 1, half + 2):
-            sums += counts[:, dss : dss + side, dfs : dfs + side]
-    return sums.reshape(len(counts), -1)
 
 
 def _share_charge(
@@ -335,28 +347,6 @@ def _drawing_mixture(bank: ShapeBank, background: float) -> tuple[FloatArray, Fl
     chance /= chance.sum()
     weights = np.concatenate([0.4 * component_weights(bank), 0.6 * chance])
     return np.concatenate([own, faint]), weights / weights.sum()
-
-
-def _score_middles(
-    counts: npt.NDArray[np.uint16], node: int, tables: ScoreTables, half: int
-) -> npt.NDArray[np.float32]:
-    n_patches, width, _ = counts.shape
-    offsets = width // 2 + np.arange(-MAXIMUM_RADIUS, MAXIMUM_RADIUS + 1)
-    inside = (offsets[:, None] * width + offsets[None, :]).ravel()
-    corners = np.arange(n_patches) * width * width
-    positions = (corners[:, None] + inside[None, :]).astype(np.int32)
-    scores = np.empty((positions.size, 2), np.float32)
-    score_positions(
-        counts.ravel(),
-        np.ones(counts.size, np.bool_),
-        width,
-        positions.ravel(),
-        np.full(positions.size, node, np.int32),
-        tables,
-        half,
-        scores,
-    )
-    return scores.reshape(*positions.shape, 2)
 
 
 @lru_cache(maxsize=16)
