@@ -310,3 +310,60 @@ def test_events_that_are_not_there(job: Job, event: str) -> None:
     assert code == 4
     assert event in said
     assert job.events() == ["sim_master.h5 data_000002//1", "sim_master.h5 data_000001//5"]
+
+
+@pytest.mark.parametrize("option", [(), ("--overwrite",)])
+def test_no_input_is_ever_replaced(job: Job, option: tuple[str, ...]) -> None:
+    """Neither listed files nor the data files behind them, whatever they are called."""
+    for name in ("sim_master.h5", "sim_data_000002.h5", "files.lst"):
+        job.output = job.folder / name
+        before = job.output.read_bytes()
+        code, said = job(*option)
+        assert code == 3
+        assert name in said
+        assert job.output.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("line", "message"), [("no_{}.h5", "499 more"), ("a.h5 //{}x", "480 more problems")]
+)
+def test_a_long_list_of_wrong_lines(job: Job, line: str, message: str) -> None:
+    """A wrong folder or a wrong column in a long list does not hide what else is wrong."""
+    job.list([line.format(number) for number in range(500)])
+    job.output.write_text("old")
+    code, said = job()
+    assert code == 3
+    assert message in said
+    assert "--overwrite" in said
+    assert len(said.splitlines()) < 30
+
+
+def test_no_hits(job: Job) -> None:
+    """A run without hits says what there was, and where to look."""
+    code, said = job("--threshold=50000")
+    assert code == 0
+    assert "no hits. In 10 frames there are 0 peaks" in said
+    assert "--threshold=50000" in said
+    assert "% of the pixels are usable" in said
+
+
+def test_closed_standard_input(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list on a standard input that is not there, as some schedulers start jobs."""
+    monkeypatch.setattr("sys.stdin", None)
+    code, said = job("-i", "-")
+    assert code == 3
+    assert "standard input: is closed" in said
+
+
+def test_reasons_name_the_frame_once(job: Job) -> None:
+    """File and event of a skipped frame have their own place in the summary."""
+    path = job.folder / "sim_data_000001.h5"
+    with h5py.File(path) as file:
+        chunk = file["entry/data/data"].id.get_chunk_info(2)
+    with path.open("r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(b"\xff" * 64)
+    _, said = job()
+    (line,) = [line for line in said.splitlines() if line.startswith("skipped:")]
+    assert line.count("data_000001//2") == 1
+    assert "data_000001//2" not in job.summary()["skipped"]["list"][0]["reason"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 import shlex
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from cxlsfind import __version__
+from cxlsfind.cli.parser import RankParser
+from cxlsfind.cli.settings_file import file_arguments
 from cxlsfind.config import PeakMethod, RunConfig
 
 #: Options that do not change results; left out of the command line recorded in outputs, so that
@@ -39,10 +40,13 @@ def read_arguments(argv: Sequence[str]) -> RunConfig:
     first = parser.parse_args(argv)
     arguments = first
     if first.config is not None:
+        parser.place = first.config
         try:
-            from_file = _file_arguments(Path(first.config), parser)
-        except (OSError, ValueError) as error:
-            parser.error(f"--config: {error}")
+            from_file = file_arguments(Path(first.config), parser)
+        except ValueError as error:
+            parser.error(str(error))
+        parser.parse_args(from_file)
+        parser.place = ""
         arguments = parser.parse_args([*from_file, *argv])
         if first.copy_header:
             arguments.copy_header = first.copy_header
@@ -82,9 +86,9 @@ def read_arguments(argv: Sequence[str]) -> RunConfig:
     )
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> RankParser:
     """Return the parser of the main job's command line."""
-    parser = argparse.ArgumentParser(
+    parser = RankParser(
         prog="cxlsfind",
         description="Find the frames of a serial-crystallography run that hold Bragg spots, find "
         "the spots, and hand both to CrystFEL.",
@@ -310,6 +314,10 @@ def _check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> No
     ]
     if missing:
         parser.error(f"missing: {', '.join(missing)}")
+    if arguments.output.endswith("/") or not Path(arguments.output).name:
+        parser.error(f"-o {arguments.output}: expected the name of a stream, such as hits.stream")
+    if {"\n", "\r"} & set(arguments.output):
+        parser.error(f"-o {arguments.output!r}: a line break cannot stand in a list of files")
     is_peakfinder8 = arguments.peaks == PeakMethod.PEAKFINDER8
     if arguments.threshold is None and is_peakfinder8:
         parser.error(
@@ -322,36 +330,6 @@ def _check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> No
             f"--min-pix-count={arguments.min_pix_count} is larger than "
             f"--max-pix-count={arguments.max_pix_count}"
         )
-
-
-def _file_arguments(path: Path, parser: argparse.ArgumentParser) -> list[str]:
-    """Return the settings of a TOML file as arguments, to be parsed before the command line's."""
-    with path.open("rb") as stream:
-        settings = tomllib.load(stream)
-    flags = {
-        option.lstrip("-"): action
-        for action in parser._actions
-        for option in action.option_strings
-        if action.help is not argparse.SUPPRESS
-    }
-    arguments: list[str] = []
-    for key, value in settings.items():
-        action = flags.get(key)
-        if action is None or key in {"config", "help", "version"}:
-            raise ValueError(f"{path}: unknown key '{key}'; keys are the options without dashes")
-        dashes = "-" if len(key) == 1 else "--"
-        values = value if isinstance(value, list) else [value]
-        for item in values:
-            if isinstance(item, dict | list) or isinstance(item, bool) != (action.nargs == 0):
-                raise ValueError(
-                    f"{path}: {key} = {value!r} is not what {dashes}{key} takes: "
-                    + ("true or false" if action.nargs == 0 else "a number or a string")
-                )
-            if action.nargs != 0:
-                arguments += [f"{dashes}{key}={item}"] if dashes == "--" else [f"-{key}", str(item)]
-            elif item:
-                arguments.append(f"{dashes}{key}")
-    return arguments
 
 
 def _recorded_command(argv: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -27,6 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     0, or 3 when a file is refused; its reason is on standard error as ``file:line: reason``.
     """
     options = _parser().parse_args(argv)
+    try:
+        return _check(options)
+    except BrokenPipeError:
+        # Whoever read the report has seen enough; Python must not fail when it flushes the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _check(options: argparse.Namespace) -> int:
     code = 0
     for name in options.files:
         geometry: Geometry | GeometryError

@@ -182,6 +182,8 @@ def _read_list(source: str, place: str, stdin: BinaryIO | None) -> bytes | None:
     """Return the bytes of a list; ``None`` when ``source`` is an HDF5 file."""
     try:
         if source == "-":
+            if stdin is None and sys.stdin is None:
+                raise InputError(f"{place}: is closed; expected a list of files on it")
             stream = sys.stdin.buffer if stdin is None else stdin
             head, rest = stream.read(_HEAD_BYTES), b""
             _check_head(head, place)

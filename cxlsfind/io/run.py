@@ -65,6 +65,13 @@ class Run:
     notes: tuple[str, ...]
     beamline: Beamline
 
+    def data_files(self) -> list[str]:
+        """Return the files that hold the pixels, behind all links and mappings; sorted."""
+        linked = {link.file for source in self.sources for link in source.links}
+        slabs = (patches for source in self.sources for patches in source.patches)
+        leaves = (patch.leaf for patches in slabs for patch in patches)
+        return sorted(linked | {leaf.place.file for leaf in leaves if leaf is not None})
+
 
 def open_run(
     items: Iterable[InputItem],

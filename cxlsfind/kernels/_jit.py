@@ -21,5 +21,11 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     Floating-point arithmetic is that of the source, in its order: results do not depend on the
     compiler's mood, and NaN and infinities mean what they say. Division by zero gives infinity.
     """
-    compiled: Callable[P, R] = numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+    compiled: Callable[P, R]
+    try:
+        compiled = numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+    except RuntimeError:
+        # There is no folder that Numba could write to, as with an installation that belongs to
+        # somebody else and no home: every run then compiles for itself.
+        compiled = numba.njit(nogil=True, error_model="numpy")(function)
     return compiled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 
 from cxlsfind.errors import InputError
@@ -11,6 +12,7 @@ from cxlsfind.parallel.comm import Comm, SerialComm
 #: Environment variables in which launchers tell how many ranks they started:
 #: Hydra (MPICH, Intel MPI, MVAPICH), Open MPI, Slurm's srun.
 _SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "SLURM_STEP_NUM_TASKS")
+_NODE_RANK_VARIABLES = ("MPI_LOCALRANKID", "OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID")
 _RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
 
 
@@ -44,6 +46,14 @@ def launched_rank(environment: Mapping[str, str]) -> int:
     return 0
 
 
+def is_first_of_node(environment: Mapping[str, str] = os.environ) -> bool:
+    """Return whether this process speaks for its machine before the ranks know each other."""
+    if launched_ranks(environment) == 1:
+        return True
+    numbers = (environment[name] for name in _NODE_RANK_VARIABLES if name in environment)
+    return next(numbers, "0") == "0"
+
+
 def connect(environment: Mapping[str, str] = os.environ) -> Comm:
     """Join the other ranks; without a launcher no MPI library is touched.
 
@@ -58,10 +68,14 @@ def connect(environment: Mapping[str, str] = os.environ) -> Comm:
         return SerialComm()
     is_first = launched_rank(environment) == 0
     try:
-        from cxlsfind.parallel.mpi import MpiComm
+        with warnings.catch_warnings():
+            # mpi4py suspects a mismatch aloud on every rank; what we say below is said once.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            from cxlsfind.parallel.mpi import MpiComm
     except (ImportError, RuntimeError) as error:
         raise LaunchError(
-            f"{expected} ranks were started, but mpi4py finds no MPI library ({error}). Install "
+            f"{expected} ranks were started, but mpi4py finds no MPI library "
+            f"({' '.join(str(error).split())}). Install "
             "mpi4py beside the site's MPI, or mpi4py and mpich from PyPI; or start cxlsfind "
             "without mpirun and use -j for threads",
             is_first=is_first,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
@@ -12,6 +11,8 @@ from mpi4py import MPI
 _SHARE, _REPORT = 1, 2
 #: Waiting ranks look this often; MPI's own waits burn the core that another rank could use.
 _POLL_S = 0.002
+#: What a launcher gets to pass on the words of a rank.
+_LAST_WORDS_S = 0.2
 
 
 class MpiComm:
@@ -61,16 +62,17 @@ class MpiComm:
 
     def next_ticket(self) -> int:
         """Return 0, 1, 2, ... : every number once per node, whoever asks."""
-        return self._add(1)
+        return self._change(1, MPI.SUM)
 
     def close_tickets(self) -> None:
         """Make all further tickets of this node so high that no work is left."""
-        self._add(2**62)
+        # Set, not added: every rank may close, and the sum would pass the largest integer.
+        self._change(2**62, MPI.REPLACE)
 
-    def _add(self, number: int) -> int:
+    def _change(self, number: int, operation: MPI.Op) -> int:
         step = np.array([number], dtype=np.int64)
         before = np.empty(1, dtype=np.int64)
-        self._window.Fetch_and_op(step, before, 0, op=MPI.SUM)
+        self._window.Fetch_and_op(step, before, 0, op=operation)
         self._window.Flush(0)
         return int(before[0])
 
@@ -88,6 +90,6 @@ class MpiComm:
 
     def abort(self, code: int) -> None:
         """End all ranks at once."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        # Launchers drop words that they have not passed on when the ranks end.
+        time.sleep(_LAST_WORDS_S)
         self._world.Abort(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cxlsfind.parallel.speech import say
 from cxlsfind.writers.blocks import BlockOutput
 from cxlsfind.writers.collect import INDEXABLE_PEAKS
 
@@ -79,7 +81,7 @@ class ProgressDisplay:
         self._total = total
         self._is_shown = is_shown
         self._bar: Progress | None = None
-        if is_shown and sys.stderr.isatty():
+        if is_shown and sys.stderr is not None and sys.stderr.isatty():
             self._bar = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -90,7 +92,7 @@ class ProgressDisplay:
                 transient=True,
             )
             self._task = self._bar.add_task("images", total=total, rate=0.0)
-        self._start = self._last_line = time.monotonic()
+        self.start_clock()
 
     def __enter__(self) -> Self:
         """Start the display."""
@@ -106,7 +108,12 @@ class ProgressDisplay:
     ) -> None:
         """Remove the bar from the terminal."""
         if self._bar is not None:
-            self._bar.stop()
+            with suppress(OSError):  # the terminal may be gone
+                self._bar.stop()
+
+    def start_clock(self) -> None:
+        """Count the time from here: compiling is no measure of what is to come."""
+        self._start = self._last_line = time.monotonic()
 
     def show(self, counts: Counts) -> None:
         """Show the counts, if it is time to."""
@@ -120,9 +127,3 @@ class ProgressDisplay:
             self._last_line = now
             left = (self._total - done) / rate
             say(f"{counts.sentence()}, {rate:.1f} images/sec, about {left:.0f} s left.")
-
-
-def say(text: str) -> None:
-    """Write a line of the log."""
-    sys.stderr.write(text + "\n")
-    sys.stderr.flush()

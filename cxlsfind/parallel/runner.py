@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-import shutil
-import sys
 import time
 import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -17,17 +17,23 @@ from cxlsfind.config import RunConfig
 from cxlsfind.errors import CxlsfindError, StoppedError
 from cxlsfind.parallel.comm import Comm
 from cxlsfind.parallel.launch import LaunchError, connect
-from cxlsfind.parallel.progress import Counts, ProgressDisplay, say
+from cxlsfind.parallel.progress import Counts, ProgressDisplay
 from cxlsfind.parallel.schedule import deal, take
-from cxlsfind.parallel.shards import Shard, ShardEntry, merge
-from cxlsfind.parallel.signals import StopRequest, stop_requests
+from cxlsfind.parallel.shards import Shard, ShardEntry, ShardError, ShardFolder, merge
+from cxlsfind.parallel.signals import Reaction, StopRequest
+from cxlsfind.parallel.speech import hand_over, say
+from cxlsfind.pipeline.blocks import Block
 from cxlsfind.pipeline.finish import write_outputs
 from cxlsfind.pipeline.hit_rate import estimate_hit_rate
 from cxlsfind.pipeline.plan import Plan, prepare
 from cxlsfind.pipeline.processor import FrameCrashError, Processor
+from cxlsfind.writers.blocks import BlockOutput
+from cxlsfind.writers.outputs import OutputSet
 
 #: Exit code of a complete run in which more frames were skipped than allowed.
 _TOO_MANY_SKIPPED = 4
+#: What a launcher gets to pass on standard error before something goes to standard output.
+_TURN_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class _RankReport:
 
     entries: list[ShardEntry]
     cpu_s: float
-    is_stopped: bool
+    failure: ShardError | None
 
 
 class _Work:
@@ -72,7 +78,7 @@ class _Work:
         return estimate_hit_rate(factors) if np.isfinite(factors).any() else None
 
 
-def run(config: RunConfig) -> int:
+def run(config: RunConfig, stop: StopRequest) -> int:
     """Do a run on the ranks that were started; return the exit code, the same on all of them."""
     try:
         comm = connect()
@@ -81,8 +87,7 @@ def run(config: RunConfig) -> int:
             _complain(error)
         return error.exit_code
     try:
-        with stop_requests() as stop:
-            return _run(config, comm, stop)
+        return _run(config, comm, stop)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the other ranks must not hang
         _complain(error, rank=comm.rank if comm.size > 1 else None)
         code = error.exit_code if isinstance(error, CxlsfindError) else 1
@@ -92,35 +97,45 @@ def run(config: RunConfig) -> int:
 
 def _run(config: RunConfig, comm: Comm, stop: StopRequest) -> int:
     started = time.time()
-    plan: Plan | CxlsfindError | None = None
-    if comm.rank == 0:
-        try:
-            plan = prepare(config)
-        except CxlsfindError as error:
-            _complain(error)
-            plan = error
-        else:
-            for line in plan.announcement():
-                say(line)
-    plan = comm.share(plan)
-    if not isinstance(plan, Plan):
-        return plan.exit_code if plan is not None else 1
+    with ExitStack() as stack:
+        plan: Plan | CxlsfindError | None = None
+        # Whatever the others are asked, rank 0 decides; it may be busy with what must be whole.
+        stop.reaction = Reaction.NOTE
+        if comm.rank == 0:
+            plan = _begin(config, stop, stack)
+        plan = comm.share(plan)
+        if not isinstance(plan, Plan):
+            return plan.exit_code if plan is not None else 1
 
-    try:
-        stop.is_deferred = True
         work = _process(config, comm, plan, stop)
-        stop.is_deferred = False
+        stop.reaction = Reaction.NOTE
         code = 0
         if comm.rank == 0:
             try:
-                code = _conclude(config, comm, plan, work, started)
+                code = _conclude(config, comm, plan, work, stop, started)
             except CxlsfindError as error:
                 _complain(error)
                 code = error.exit_code
-    finally:
-        if comm.rank == 0:
-            shutil.rmtree(plan.shard_folder, ignore_errors=True)
     return int(comm.share(code))
+
+
+def _begin(config: RunConfig, stop: StopRequest, stack: ExitStack) -> Plan | CxlsfindError:
+    """Prepare the run and its folder on rank 0; return why it cannot be, once that was said."""
+    try:
+        stop.reaction = Reaction.RAISE
+        if config.wait_for_file:
+            say("waits for listed files that are not there yet (--wait-for-file)")
+        plan = prepare(config)
+        stop.reaction = Reaction.NOTE
+        stack.enter_context(ShardFolder(plan.shard_folder))
+        OutputSet(config.output).remove_leftovers()
+        for line in plan.announcement():
+            say(line)
+    except CxlsfindError as error:
+        stop.reaction = Reaction.NOTE
+        _complain(error)
+        return error
+    return plan
 
 
 def _process(config: RunConfig, comm: Comm, plan: Plan, stop: StopRequest) -> _Work:
@@ -135,24 +150,55 @@ def _process(config: RunConfig, comm: Comm, plan: Plan, stop: StopRequest) -> _W
                 work.take(message)
             display.show(work.counts)
 
-        with Shard(plan.shard_folder, comm.rank) as shard, Processor(plan.run, config) as processor:
+        with Processor(plan.run, config) as processor:
             # Compiled kernels go to a cache that all ranks of a node share; the first fills it.
             if comm.node_rank == 0:
-                processor.warm_up()
+                _warm_up(processor, stop)
             comm.node_barrier()
-            for block in take(share, comm):
-                output = processor.process(block)
-                shard.append(block.number, output)
-                comm.report(_BlockReport(block.number, Counts.of(output), output.log_bayes_factor))
-                if comm.rank == 0:
-                    listen()
-                if stop.is_made:
-                    comm.close_tickets()
-        comm.report(_RankReport(shard.entries, time.process_time() - cpu, stop.is_made))
+            stop.reaction = Reaction.FINISH_BLOCK
+            display.start_clock()
+            entries: list[ShardEntry] = []
+            failure = None
+            try:
+                with Shard(plan.shard_folder, comm.rank) as shard:
+                    entries = shard.entries
+                    for report in _block_reports(take(share, comm), processor, shard, stop):
+                        comm.report(report)
+                        if comm.rank == 0:
+                            listen()
+            except ShardError as error:
+                failure = error
+            # All blocks are taken, or nobody need take more.
+            comm.close_tickets()
+        comm.report(_RankReport(entries, time.process_time() - cpu, failure))
         while comm.rank == 0 and len(work.finished) < comm.size:
             listen()
             time.sleep(0.01)
     return work
+
+
+def _block_reports(
+    blocks: Iterable[Block], processor: Processor, shard: Shard, stop: StopRequest
+) -> Iterator[_BlockReport]:
+    """Process blocks until there is a request to stop, and yield a report of each."""
+    for block in blocks:
+        if stop.is_made:
+            return
+        output = processor.process(block)
+        shard.append(block.number, output)
+        yield _BlockReport(block.number, Counts.of(output), output.log_bayes_factor)
+
+
+def _warm_up(processor: Processor, stop: StopRequest) -> None:
+    """Compile what the run needs; a request to stop need not wait for that."""
+    stop.reaction = Reaction.RAISE
+    try:
+        processor.warm_up()
+    except CxlsfindError:
+        if not stop.is_made:
+            raise
+    finally:
+        stop.reaction = Reaction.NOTE
 
 
 def _conclude(
@@ -160,9 +206,13 @@ def _conclude(
     comm: Comm,
     plan: Plan,
     work: _Work,
+    stop: StopRequest,
     started: float,
 ) -> int:
     """Merge the shards into the outputs, say what came of the run, return the exit code."""
+    failure = next((report.failure for report in work.finished if report.failure), None)
+    if failure is not None:
+        raise failure
     entries = [entry for report in work.finished for entry in report.entries]
     if len(entries) < len(plan.blocks):
         raise StoppedError(
@@ -178,14 +228,24 @@ def _conclude(
         "seconds": round(time.time() - started, 3),
         "cpu_seconds_processing": round(sum(report.cpu_s for report in work.finished), 3),
     }
-    results = merge(plan.shard_folder, entries)
+    results = _unless_stopped(merge(plan.shard_folder, entries), stop)
     ending = write_outputs(config, plan, results, work.hit_rate(), performance)
     for line in ending.lines:
         say(line)
     say(f"Final: {work.counts.sentence()}.")
-    sys.stdout.write(ending.next_command + "\n")
-    sys.stdout.flush()
+    if comm.size > 1:
+        # Launchers pass on the two streams independently; the command should be read last.
+        time.sleep(_TURN_S)
+    hand_over(ending.next_command)
     return _TOO_MANY_SKIPPED if ending.lost_frames > config.max_skipped else 0
+
+
+def _unless_stopped(blocks: Iterable[BlockOutput], stop: StopRequest) -> Iterator[BlockOutput]:
+    """Yield blocks until a request to stop; one after the last block comes too late."""
+    for block in blocks:
+        if stop.is_made:
+            raise StoppedError("stopped on request while the outputs were written; none is kept")
+        yield block
 
 
 def _complain(error: BaseException, rank: int | None = None) -> None:

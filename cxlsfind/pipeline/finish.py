@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from cxlsfind.config import PeakMethod, RunConfig
 from cxlsfind.geometry.model import Geometry
+from cxlsfind.io.run import Run
 from cxlsfind.pipeline.hit_rate import hit_probability
 from cxlsfind.pipeline.plan import Plan
 from cxlsfind.pipeline.skips import count_lost, skip_lines
@@ -82,7 +86,10 @@ def write_outputs(
             blocks = (_with_probability(block, hit_rate) for block in blocks)
         written = outputs.write(run_plan, blocks)
         outputs.commit(written, performance)
-        lines = tuple(_last_words(config, outputs, written, len(run.skipped)))
+        lines = (
+            *_last_words(config, outputs, written, len(run.skipped)),
+            *_advice_without_hits(config, run, written.summary),
+        )
     return Ending(lines, count_lost(written.skipped), written.next_command)
 
 
@@ -132,3 +139,25 @@ def _last_words(
             )
     names = [name for name in outputs.names.all() if outputs.path(name).exists()]
     yield f"written in {outputs.folder}: {', '.join(names)}"
+
+
+def _advice_without_hits(config: RunConfig, run: Run, summary: dict[str, Any]) -> Iterator[str]:
+    """Yield what tells a run without crystals from one with a wrong setting."""
+    if summary["hits"]:
+        return
+    usable = np.mean([mask.mean() for mask in run.masks])
+    yield (
+        f"note: no hits. In {summary['processed']} frames there are {summary['peaks']} peaks; a "
+        f"usable pixel has {summary['mean_photons_per_pixel']['mean']:.3g} photons on average, "
+        f"and {100 * usable:.1f}% of the pixels are usable"
+    )
+    finder = (
+        f"--false-peaks={config.false_peaks:g} and --hit-fpr={config.hit_fpr:g}"
+        if config.peaks is PeakMethod.POISSON
+        else f"--threshold={config.threshold:g}, --min-snr={config.min_snr:g} and --min-peaks"
+    )
+    energy = summary["photon_energy_eV"]["mean"]
+    yield (
+        f"note: if there should be hits, look at the beam (photons), the mask (usable pixels), "
+        f"{finder} (peaks), and the photon energy of {energy:.5g} eV"
+    )

@@ -25,6 +25,9 @@ from cxlsfind.writers.stream import amended_geometry_text, stream_problems
 
 T = TypeVar("T")
 
+#: Problems of one kind, such as missing files, that are told.
+_SHOWN = 20
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
@@ -39,7 +42,7 @@ class Plan:
     stream_geometry
         The geometry as it goes into the stream.
     shard_folder
-        Where ranks keep their results until they are merged; made for this run.
+        Where ranks keep their results until they are merged.
     notes
         What the user should know before the first frame; sentences.
     """
@@ -77,6 +80,8 @@ def prepare(config: RunConfig) -> Plan:
     run = None
     if geometry is not None and inputs is not None:
         run = _collecting(problems, _open, config, geometry, inputs)
+    if run is not None:
+        _collecting(problems, outputs.refuse_inputs, map(Path, run.data_files()))
     if problems or run is None or inputs is None:
         raise InputProblemsError(problems)
     remarks = _look_at_data(config, run)
@@ -89,17 +94,19 @@ def prepare(config: RunConfig) -> Plan:
         run=run,
         blocks=make_blocks(run.frames, run.groups),
         stream_geometry=text,
-        shard_folder=_make_shard_folder(outputs.path(f".{config.output.name}.shards"), config),
+        shard_folder=outputs.path(f".{config.output.name}.shards"),
         notes=(*run.geometry.warnings, *inputs.notes, *run.notes, *remarks),
     )
 
 
 def _collecting(problems: list[str], step: Callable[..., T], *arguments: object) -> T | None:
-    """Return the result of a step; ``None`` after noting its problems."""
+    """Return the result of a step; ``None`` after noting its problems, up to a bearable number."""
     try:
         return step(*arguments)
     except InputProblemsError as error:
-        problems.extend(error.problems)
+        problems.extend(error.problems[:_SHOWN])
+        if len(error.problems) > _SHOWN:
+            problems.append(f"and {len(error.problems) - _SHOWN} more problems like the last ones")
     except InputError as error:
         problems.append(str(error))
     return None
@@ -139,7 +146,11 @@ def _input_files(
 ) -> list[Path]:
     names = [] if config.input == "-" else [config.input]
     names += [] if geometry is None else [geometry.file]
-    names += [] if config.mask is None else [config.mask]
+    if geometry is not None:
+        files = (mask.file for panel in geometry.panels for mask in panel.masks)
+        names += [file for file in files if file is not None]
+    # A mask in an HDF5 file may be given as FILE:/path.
+    names += [] if config.mask is None else [config.mask, config.mask.partition(":/")[0]]
     names += [] if inputs is None else [item.filename for item in inputs.items]
     return [Path(name) for name in dict.fromkeys(names)]
 
@@ -170,19 +181,3 @@ def _stream_geometry(config: RunConfig, run: Run) -> str:
         first.photon_energy_ev if is_energy_ours else None,
         first.clen_m if is_clen_ours else None,
     )
-
-
-def _make_shard_folder(folder: Path, config: RunConfig) -> Path:
-    """Make the folder; that it is there already means that somebody else is at work."""
-    try:
-        folder.mkdir(exist_ok=config.overwrite)
-        for leftover in folder.iterdir():
-            leftover.unlink()
-    except FileExistsError:
-        raise InputError(
-            f"{folder}: exists: another run is writing these outputs, or was killed while it did; "
-            "wait for it, or give --overwrite"
-        ) from None
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be used: {error.strerror}") from error
-    return folder

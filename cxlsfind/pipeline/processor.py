@@ -11,16 +11,17 @@ from typing import Self, TypeVar
 import numpy as np
 
 from cxlsfind.config import PeakMethod, RunConfig
-from cxlsfind.errors import CxlsfindError, FrameError
+from cxlsfind.errors import CxlsfindError, FrameError, StoppedError
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.blocks import Block
 from cxlsfind.pipeline.search import (
+    AnyFrame,
     Peakfinder8Search,
     PoissonSearch,
     ReadFrame,
     read_frame,
-    read_photons,
+    to_photons,
 )
 from cxlsfind.records import FrameResult, PhotonFrame, Skipped
 from cxlsfind.writers.blocks import BlockOutput
@@ -67,6 +68,8 @@ class Processor:
             images, skipped = self._each(self._read_photons, frames)
             try:
                 results, lying = self._poisson.find(images)
+            except StoppedError:
+                raise
             except Exception as error:
                 raise self._crash(frames.start, error) from error
         run, config = self._run, self._config
@@ -91,9 +94,12 @@ class Processor:
                 return [step(frame)]
             except FrameError as error:
                 names = self._run.frames
-                event = str(names.event(frame))
-                skipped[frame] = Skipped(names.filename(frame), event, 1, str(error))
+                name, event = names.filename(frame), str(names.event(frame))
+                reason = str(error).removeprefix(f"{name} {event}: ")
+                skipped[frame] = Skipped(name, event, 1, reason)
                 return []
+            except StoppedError:
+                raise
             except Exception as error:
                 raise self._crash(frame, error) from error
 
@@ -102,13 +108,16 @@ class Processor:
         return done, [skipped[frame] for frame in sorted(skipped)]
 
     def _read_photons(self, frame: int) -> ReadFrame[PhotonFrame]:
-        return read_photons(self._run, self._reader(), frame)
+        return to_photons(self._run, self._read(frame))
+
+    def _read(self, frame: int) -> AnyFrame:
+        return read_frame(self._run, self._reader(), frame)
 
     def _find(self, frame: int) -> FrameResult:
         search: Peakfinder8Search | None = getattr(self._local, "search", None)
         if search is None:
             search = self._local.search = Peakfinder8Search(self._run, self._config)
-        return search.find(read_frame(self._run, self._reader(), frame))
+        return search.find(self._read(frame))
 
     def _reader(self) -> RunReader:
         """Return the reader of this thread."""
@@ -134,6 +143,6 @@ class Processor:
     ) -> None:
         """Close all files."""
         if self._pool is not None:
-            self._pool.shutdown()
+            self._pool.shutdown(cancel_futures=True)
         for reader in self._readers:
             reader.__exit__(None, None, None)

@@ -89,14 +89,15 @@ def read_frame(run: Run, reader: RunReader, frame: int) -> AnyFrame:
     return ReadFrame(frame, image, header, key, mean, n_rolled_over)
 
 
-def read_photons(run: Run, reader: RunReader, frame: int) -> ReadFrame[PhotonFrame]:
-    """Read one frame as photons, which can be kept; otherwise as :func:`read_frame`."""
-    read = read_frame(run, reader, frame)
+def to_photons(run: Run, read: AnyFrame) -> ReadFrame[PhotonFrame]:
+    """Return a frame as photons, in memory of its own."""
     image = read.image
     if isinstance(image, DenseFrame):
         usable, energy = run.masks[read.key.mask], read.header.photon_energy_ev
         image = photons_from_adu(image, usable, run.geometry, run.layout, energy)
-    return ReadFrame(frame, image, read.header, read.key, read.mean_photons, read.n_rolled_over)
+    return ReadFrame(
+        read.frame, image, read.header, read.key, read.mean_photons, read.n_rolled_over
+    )
 
 
 class Peakfinder8Search:

@@ -6,8 +6,8 @@ that a reader never meets half a run, and a run that fails leaves nothing behind
 
 from __future__ import annotations
 
+import glob
 import os
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -65,13 +65,7 @@ class AtomicFiles:
             raise InputError(
                 f"{self.folder}: no such folder for the outputs; create it or choose another -o"
             )
-        read = {os.path.realpath(path) for path in inputs}
-        own = [name for name in self.names if os.path.realpath(self.folder / name) in read]
-        if own:
-            raise InputError(
-                f"{self.folder}: {', '.join(own)}: the run reads this and would replace it with "
-                "its own output; choose another -o or rename the input"
-            )
+        self.refuse_inputs(inputs)
         odd = [name for name in self._existing() if not (self.folder / name).is_file()]
         if odd:
             raise InputError(
@@ -80,13 +74,40 @@ class AtomicFiles:
         self._refuse_existing("remove them, choose another -o, or give --overwrite")
         try:
             # Permission bits do not tell (root, network file systems, quotas): try it.
-            with tempfile.TemporaryFile(dir=self.folder) as probe:
-                probe.write(b"0")
+            longest = max(self.names, key=lambda name: len(os.fsencode(name)))
+            self.part(longest).write_bytes(b"0")
         except OSError as error:
             raise InputError(
                 f"{self.folder}: the outputs cannot be written here: {error.strerror}; "
                 "choose another -o"
             ) from error
+        finally:
+            self.discard()
+
+    def refuse_inputs(self, inputs: Iterable[Path]) -> None:
+        """Make sure that no file that the run reads would be replaced.
+
+        Raises
+        ------
+        InputError
+            A member of the set is one of the inputs.
+        """
+        read = {os.path.realpath(path) for path in inputs}
+        own = [name for name in self.names if os.path.realpath(self.folder / name) in read]
+        if own:
+            raise InputError(
+                f"{self.folder}: {', '.join(own)}: the run reads this and would replace it with "
+                "its own output; choose another -o or rename the input"
+            )
+
+    def remove_leftovers(self) -> None:
+        """Remove temporary files of runs of this set that were killed.
+
+        Only for whoever knows that no such run is still at work.
+        """
+        for name in self.names:
+            for path in self.folder.glob(f".{glob.escape(name)}.part-????????"):
+                path.unlink(missing_ok=True)
 
     def part(self, name: str) -> Path:
         """Create the temporary file that becomes ``name``, empty, and return its path."""
@@ -113,7 +134,10 @@ class AtomicFiles:
             _flush(path)
         try:
             places = ", ".join(path.name for path in self._parts.values())
-            self._refuse_existing(f"appeared during the run; its own outputs are kept as {places}")
+            self._refuse_existing(
+                "they appeared during this run, whose own outputs are complete and kept under "
+                f"other names: {places}"
+            )
         except InputError:
             self._parts.clear()
             raise

@@ -35,6 +35,7 @@ from cxlsfind.records import FrameTable, PeakArray, SourceGroup
 from cxlsfind.writers.collect import RunResults
 from cxlsfind.writers.derived_geometry import CLEN, ENERGY, SHIFTS
 from cxlsfind.writers.handoff import HandOff, group_name
+from cxlsfind.writers.late_errors import LateErrorFile
 from cxlsfind.writers.stream import encode
 
 #: Raised when a reader of an older file of this kind could misread a newer one.
@@ -114,7 +115,10 @@ def write_cxi(path: Path, sources: TableSources, hand_off: HandOff, results: Run
     OSError
         The file cannot be written.
     """
-    with h5py.File(path, "w") as file:
+    with (
+        LateErrorFile(path) as disk,
+        h5py.File(path, "w", driver="fileobj", fileobj=disk) as file,
+    ):
         file.attrs["schema"] = SCHEMA
         file.attrs["program"] = f"cxlsfind {__version__}"
         file.attrs["mask_source"] = sources.mask_source.encode("utf-8", "replace").decode()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from cxlsfind.errors import CxlsfindError, NothingProcessedError
+from cxlsfind.errors import CxlsfindError, InputError, NothingProcessedError
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.records import Skipped
 from cxlsfind.writers.atomic import AtomicFiles
@@ -170,9 +171,47 @@ class OutputSet:
         Raises
         ------
         InputError
-            See :meth:`AtomicFiles.check`.
+            See :meth:`AtomicFiles.check`; or there are files that no run of cxlsfind has written.
         """
         self._files.check(inputs)
+        self._refuse_foreign()
+
+    def refuse_inputs(self, inputs: Iterable[Path]) -> None:
+        """Make sure that no file that the run reads would be replaced.
+
+        Raises
+        ------
+        InputError
+            A member of the set is one of the inputs.
+        """
+        self._files.refuse_inputs(inputs)
+
+    def remove_leftovers(self) -> None:
+        """Remove temporary files of killed runs; see :meth:`AtomicFiles.remove_leftovers`."""
+        self._files.remove_leftovers()
+
+    def _refuse_foreign(self) -> None:
+        """Protect what has the name of an output but is none: only ``-o`` is a name that was given.
+
+        A complete run leaves its summary, which tells.
+        """
+        there = [name for name in self.names.all() if self.path(name).exists()]
+        foreign = [] if self._has_summary() else [n for n in there if n != self.names.stream]
+        if self.names.stream in there and _is_hdf5(self.path(self.names.stream)):
+            foreign.insert(0, self.names.stream)
+        if foreign:
+            raise InputError(
+                f"{self.folder}: {', '.join(foreign)}: not from an earlier run (no "
+                f"{self.names.summary} of cxlsfind goes with this), and not replaced even with "
+                "--overwrite; move it, or choose another -o"
+            )
+
+    def _has_summary(self) -> bool:
+        try:
+            summary = json.loads(self.path(self.names.summary).read_bytes())
+        except (OSError, ValueError):
+            return False
+        return isinstance(summary, dict) and summary.get("program") == "cxlsfind"
 
     def write(self, plan: RunPlan, blocks: Iterable[BlockOutput]) -> WrittenRun:
         """Write everything but the summary, under temporary names.
@@ -189,7 +228,9 @@ class OutputSet:
         CxlsfindError
             The disk takes no more.
         """
-        with ResultCollector(self.folder) as collector:
+        with ExitStack() as stack:
+            with self._reporting():
+                collector = stack.enter_context(ResultCollector(self.folder))
             self._write_stream(plan, blocks, collector)
             results = collector.results()
             skipped = plan.skipped + results.skipped
@@ -300,11 +341,19 @@ class OutputSet:
             yield
         except OSError as error:
             raise CxlsfindError(
-                f"{self.folder}: the outputs cannot be written: {error}; free space there or "
-                "choose another -o, and run again"
+                f"{self.folder}: the outputs cannot be written: {error.strerror or error}; free "
+                "space there or choose another -o, and run again"
             ) from error
 
 
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
 def _nothing(skipped: Sequence[Skipped]) -> str:
-    first = f"; the first reason: {skipped[0].file}: {skipped[0].reason}" if skipped else ""
+    first = ""
+    if skipped:
+        place = f"{skipped[0].file} {skipped[0].event or ''}".strip()
+        first = f"; the first reason: {place}: {skipped[0].reason}"
     return f"no frame was processed, {len(skipped)} items were skipped{first}"

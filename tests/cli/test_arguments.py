@@ -40,7 +40,10 @@ def test_defaults_are_crystfels() -> None:
         ([*LEAST, "--threshold=nan"], "not a finite number"),
         ([*LEAST, "--wait-for-file=-2"], "neither a time"),
         ([*LEAST, "--min-snrr=4"], "unrecognized arguments"),
-        ([*LEAST, "--config", "no-such.toml"], "no-such.toml"),
+        ([*LEAST, "--config", "no-such.toml"], "no-such.toml: cannot be read"),
+        ([*LEAST, "-o", ""], "expected the name of a stream"),
+        ([*LEAST, "-o", "runs/"], "expected the name of a stream"),
+        ([*LEAST, "-o", "a\nb.stream"], "line break"),
     ],
 )
 def test_usage_errors(argv: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -75,7 +78,12 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
         ('overwrite = "yes"', "true or false"),
         ("threshold = true", "a number or a string"),
         ("threshold = ", "Invalid value"),
-        ('threshold = "five"', "not a number"),
+        ('threshold = "five"', "night.toml: argument --threshold: 'five' is not a number"),
+        ("j = 2.5", "'2.5' is not a whole number"),
+        ('prefix = ["a", "b"]', "a number or a string"),
+        ("copy-header = [true]", "or a list of them"),
+        ("[run]\nthreshold = 5", "unknown key 'run'"),
+        ("min-peaks = 2024-01-01", "not a whole number"),
     ],
 )
 def test_bad_file_keys(
@@ -106,3 +114,24 @@ def test_help_names_every_option() -> None:
     for option in ("--threshold", "--mask-bad", "--channel", "--max-skipped", "--config"):
         assert option in text
     assert "--resume" not in text
+
+
+def test_file_values_may_begin_with_a_dash(tmp_path: Path) -> None:
+    """A value is never taken for an option; an empty one stays empty."""
+    file = tmp_path / "night.toml"
+    file.write_text('i = "-"\nprefix = "-x"\nchannel = ""\n')
+    config = read_arguments(["--config", str(file), "-g", "a.geom", "-o", "a.stream"])
+    assert (config.input, config.prefix, config.channel) == ("-", "-x", "")
+
+
+def test_a_file_that_is_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is given as --config, the answer is one line with its name."""
+    file = tmp_path / "night.toml"
+    file.write_bytes(bytes(range(256)))
+    for name in (file, tmp_path):
+        with pytest.raises(SystemExit) as ended:
+            read_arguments([*LEAST, "--config", str(name)])
+        assert ended.value.code == 2
+        error, hint = capsys.readouterr().err.splitlines()
+        assert error.startswith(f"cxlsfind: {name}: ")
+        assert "--help" in hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,12 @@ def test_impossible_and_unprintable(files: Path, capsys: pytest.CaptureFixture[s
     assert "impossible" in output
     assert "p??" in output
     assert "unknown size" in output
+
+
+def test_a_reader_who_has_seen_enough(root_dir, monkeypatch):
+    """``cxlsfind-geometry ... | head -1`` ends without a traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        monkeypatch.setattr("sys.stdout", output)
+        assert main([str(root_dir / "geom" / "Eiger4M.geom")] * 1000) == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from cxlsfind.parallel.shards import ShardFolder
 from cxlsfind.sim.detector import DETECTORS
 from cxlsfind.sim.frames import FrameSettings
 from cxlsfind.sim.run import SimulatedRun, simulate_run
@@ -159,3 +161,129 @@ def test_stop_on_request(run: SimulatedRun, tmp_path: Path, number: int) -> None
     assert ended.returncode == 75, ended.stderr
     assert "stopped on request" in ended.stderr
     assert not list((tmp_path / "stopped").iterdir())
+
+
+def patched(*lines: str) -> str:
+    """Return a program that changes the job before it runs it."""
+    head = ("import os, resource, signal, sys", "from cxlsfind.cli.main import main")
+    return "\n".join([*head, *lines, "sys.exit(main())"]) + "\n"
+
+
+def test_every_rank_is_asked_to_stop(run: SimulatedRun, tmp_path: Path) -> None:
+    """mpirun hands a signal to all ranks: one message, one code, nothing left."""
+    code = patched(
+        "from cxlsfind.pipeline import processor",
+        "original = processor.Processor.process",
+        "def process(self, block):",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "    return original(self, block)",
+        "processor.Processor.process = process",
+    )
+    ended = start(command(run, 3, code=code), tmp_path / "stopped")
+    assert ended.returncode == 75, ended.stderr
+    assert ended.stderr.count("stopped on request after") == 1
+    assert "Traceback" not in ended.stderr
+    assert not list((tmp_path / "stopped").iterdir())
+
+
+def test_stop_before_the_first_block(run: SimulatedRun, tmp_path: Path) -> None:
+    """Neither finding the frames nor compiling has to end first."""
+    for place in ("plan.make_blocks", "processor.Processor.warm_up"):
+        code = patched(
+            "from cxlsfind.pipeline import plan, processor",
+            "def stop(*_): os.kill(os.getpid(), signal.SIGTERM); signal.pause()",
+            f"{place} = stop",
+        )
+        ended = start(command(run, 2, code=code), tmp_path / place)
+        assert ended.returncode == 75, ended.stderr
+        assert ended.stderr.count("stopped") == 1
+        assert not list((tmp_path / place).iterdir())
+
+
+@pytest.mark.parametrize(("place", "expected"), [("before", 75), ("after", 0)])
+def test_stop_while_outputs_are_written(
+    run: SimulatedRun, tmp_path: Path, place: str, expected: int
+) -> None:
+    """All outputs or none: after the last block a request comes too late."""
+    code = patched(
+        "from cxlsfind.parallel import runner",
+        "original = runner.merge",
+        "def merge(*arguments):",
+        "    blocks = list(original(*arguments))",
+        "    yield from blocks[:2]",
+        f"    if '{place}' == 'before': os.kill(os.getpid(), signal.SIGTERM)",
+        "    yield from blocks[2:]",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "    os.kill(os.getpid(), signal.SIGTERM)",
+        "runner.merge = merge",
+    )
+    ended = start(command(run, 2, code=code), tmp_path / place)
+    assert ended.returncode == expected, ended.stderr
+    assert len(list((tmp_path / place).iterdir())) == (7 if expected == 0 else 0)
+
+
+def test_a_full_disk_is_told_once(run: SimulatedRun, tmp_path: Path) -> None:
+    """No room for the results: said in plain words by one rank, and all of them end."""
+    code = patched(
+        "from cxlsfind.pipeline import processor",
+        "original = processor.Processor.process",
+        "def process(self, block):",
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))",
+        "    return original(self, block)",
+        "processor.Processor.process = process",
+    )
+    ended = start(command(run, 2, code=code), tmp_path / "full")
+    assert ended.returncode == 1
+    assert ended.stderr.count("cannot be kept here") == 1
+    assert "Traceback" not in ended.stderr
+    assert not list((tmp_path / "full").iterdir())
+
+
+def test_a_killed_run_is_no_obstacle(run: SimulatedRun, tmp_path: Path) -> None:
+    """A rank that is killed ends the run; the next one cleans up after it."""
+    code = patched(
+        "from cxlsfind.pipeline import processor",
+        "def process(*_): os.kill(os.getpid(), signal.SIGKILL)",
+        "processor.Processor.process = process",
+    )
+    folder = tmp_path / "killed"
+    assert start(command(run, 2, code=code), folder).returncode not in (0, 2, 3, 4, 5, 75)
+    (folder / ".hits.cxi.part-0123abcd").write_text("half")
+    assert (folder / ".hits.stream.shards").is_dir()
+    ended = start(command(run, 2), folder)
+    assert ended.returncode == 0, ended.stderr
+    assert len(list(folder.iterdir())) == 7
+
+
+def test_two_runs_of_the_same_outputs(run: SimulatedRun, tmp_path: Path) -> None:
+    """The second is refused, also with --overwrite, and the first is not disturbed."""
+    folder = tmp_path / "twice"
+    folder.mkdir()
+    with ShardFolder(folder / ".hits.stream.shards"):
+        ended = start(command(run, 2, "--overwrite"), folder)
+        assert ended.returncode == 3
+        assert ended.stderr.count("another run is writing these outputs") == 1
+        assert [path.name for path in folder.iterdir()] == [".hits.stream.shards"]
+
+
+def test_usage_errors_are_said_once(run: SimulatedRun, tmp_path: Path) -> None:
+    """Every rank reads the command line; one speaks."""
+    ended = start(command(run, 3, "--min-snr=high"), tmp_path / "usage")
+    assert ended.returncode == 2
+    assert ended.stderr.count("'high' is not a number") == 1
+    assert len(ended.stderr.splitlines()) == 2
+
+
+def test_nobody_listens(run: SimulatedRun, tmp_path: Path) -> None:
+    """A run whose words go nowhere is done all the same."""
+    (tmp_path / "deaf").mkdir()
+    words = shlex.join(command(run, 0))
+    for redirection in (">&- 2>&-", ">/dev/full 2>/dev/full", "2>&1 | true; exit ${PIPESTATUS[0]}"):
+        ended = subprocess.run(
+            ["bash", "-c", f"{words} --overwrite {redirection}"],
+            cwd=tmp_path / "deaf",
+            env=environment(),
+            check=False,
+        )
+        assert ended.returncode == 0, redirection
+        assert len(list((tmp_path / "deaf").iterdir())) == 7

@@ -101,11 +101,11 @@ def test_a_folder_in_the_place_of_an_output_is_told(tmp_path):
 
 
 def test_unwritable_folder_is_told(tmp_path, monkeypatch):
-    def refuse(**_):
+    def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
     # The tests may run as root, whom permission bits do not stop.
-    monkeypatch.setattr("cxlsfind.writers.atomic.tempfile.TemporaryFile", refuse)
+    monkeypatch.setattr("cxlsfind.writers.atomic.os.open", refuse)
     with pytest.raises(InputError, match="cannot be written here: Permission denied"):
         AtomicFiles(tmp_path, NAMES, overwrite=False).check()
 
@@ -119,3 +119,17 @@ def test_outputs_have_the_permissions_of_ordinary_files(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "a.stream").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_name_too_long_for_its_temporary_file_is_told_before_the_run(tmp_path):
+    with pytest.raises(InputError, match="File name too long"):
+        AtomicFiles(tmp_path, ("a" * 245,), overwrite=False).check()
+    assert listing(tmp_path) == []
+
+
+def test_leftovers_of_killed_runs_are_removed(tmp_path):
+    names = [".a.stream.part-0123abcd", ".a.cxi.part-ffffffff", ".ab.cxi.part-ffffffff", "a.stream"]
+    for name in names:
+        (tmp_path / name).write_text("half")
+    AtomicFiles(tmp_path, NAMES, overwrite=True).remove_leftovers()
+    assert listing(tmp_path) == [".ab.cxi.part-ffffffff", "a.stream"]

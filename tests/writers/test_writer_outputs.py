@@ -145,6 +145,7 @@ def test_next_command_is_complete(tmp_path, plan, blocks, monkeypatch):
 def test_without_a_table_the_original_files_are_named(tmp_path, plan, blocks, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hits.cxi").write_text("of an earlier run")
+    (tmp_path / "hits.json").write_text('{"program": "cxlsfind"}')
     groups = tuple(replace(group, obstacle="stitched") for group in plan.sources.groups)
     plan = replace(plan, sources=replace(plan.sources, groups=groups), copy_header=("/x",))
     written = write_all(tmp_path / "hits.stream", plan, blocks, overwrite=True)
@@ -207,3 +208,27 @@ def test_names_of_the_set(output, hits, nonhits):
     chosen = OutputNames.of(Path("x") / output)
     assert (chosen.stream, chosen.hits, chosen.nonhits) == (output, hits, nonhits)
     assert len(set(chosen.all())) == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("hits.geom", b"; mine"), ("hits.cxi", b"\x89HDF\r\n\x1a\n"), ("hits.lst", b"run1.h5\n")],
+)
+def test_files_of_others_are_not_replaced(tmp_path, name, content):
+    """--overwrite is for outputs of an earlier run, not for what happens to have such a name."""
+    (tmp_path / name).write_bytes(content)
+    outputs = OutputSet(tmp_path / "hits.stream", overwrite=True)
+    with pytest.raises(InputError, match=f"{name}: not from an earlier run"):
+        outputs.check()
+    (tmp_path / "hits.json").write_text('{"program": "cxlsfind"}')
+    outputs.check()
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_data_given_as_the_stream_is_not_replaced(tmp_path):
+    (tmp_path / "hits.stream").write_text("CrystFEL stream format 2.3\n")
+    outputs = OutputSet(tmp_path / "hits.stream", overwrite=True)
+    outputs.check()
+    (tmp_path / "hits.stream").write_bytes(b"\x89HDF\r\n\x1a\nraw frames")
+    with pytest.raises(InputError, match=r"hits\.stream: not from an earlier run"):
+        outputs.check()
