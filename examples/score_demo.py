@@ -48,7 +48,8 @@ def main(directory: str) -> None:
     print("photons per spot     spots   found")
     for row in score.recall(EDGES):
         span = f"{row.low:g} to {row.high:g}" if np.isfinite(row.high) else f"above {row.low:g}"
-        print(f"{span:<16} {row.n_spots:>9} {row.recall:>7.1%}")
+        found_share = f"{row.recall:.1%}" if row.n_spots else "-"
+        print(f"{span:<16} {row.n_spots:>9} {found_share:>7}")
     print(f"false peaks per blank frame: {score.false_per_blank:.2f}")
     print(f"false peaks per frame with spots: {score.false_per_hit:.2f}")
     print(f"positions: {score.rmse_px:.2f} px RMS per axis")

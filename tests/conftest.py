@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import zlib
 from pathlib import Path
 
@@ -24,6 +25,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUM
 os.environ.setdefault(
     "NUMBA_CACHE_DIR", str(ROOT / ".pytest_cache" / "numba" / f"{_kernels_checksum():08x}")
 )
+
+# Whoever starts the tests in the background, or under nohup, has these ignored, and programs that
+# the tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for _number in (signal.SIGTERM, signal.SIGHUP):
+    signal.signal(_number, signal.SIG_DFL)
 
 import pytest  # noqa: E402
 
