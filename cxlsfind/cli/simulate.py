@@ -85,4 +85,4 @@ def _simulate(arguments: argparse.Namespace) -> None:
         arguments.output, settings, arguments.frames, frames_per_file=arguments.frames_per_file
     )
     sys.stdout.write(f"{arguments.frames} frames: {run.files.master}\ntruth: {run.truth}\n")
-    sys.stdout.write(f"next: cxlsfind -i {run.list} -g {run.geometry} -o hits.stream ...\n")
+    sys.stdout.write(f"next: cxlsfind -i {run.list} -g {run.geometry} -o hits.stream\n")
