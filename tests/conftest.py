@@ -32,7 +32,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for _number in (signal.SIGTERM, signal.SIGHUP):
     signal.signal(_number, signal.SIG_DFL)
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402
+
+# The machines that run the tests are shared, and kernels compile at their first call: how long one
+# example takes says nothing.
+hypothesis.settings.register_profile("shared machine", deadline=None)
+hypothesis.settings.load_profile("shared machine")
 
 from cxlsfind.sim.detector import DETECTORS, Detector  # noqa: E402
 from cxlsfind.sim.frames import FrameSettings  # noqa: E402
