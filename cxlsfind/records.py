@@ -81,7 +81,7 @@ class PhotonFrame:
     index
         Flat indices, strictly ascending, of usable pixels with a count above zero; int32.
     count
-        Counts at ``index``, in the units of the data; uint32.
+        Photons at ``index``; uint32. Readings with a gain are converted before.
     bad
         Flat indices, ascending, of pixels that are bad in this frame although the run's mask
         has them usable (flag values, negative counts); int32.

@@ -220,7 +220,7 @@ def test_flags_gain_and_limits() -> None:
     add_spot(mean, 200.5, 200.5, 500.0)
     counts = generator.poisson(mean)
     counts[:, :60] = 0
-    frame = to_frame(10 * counts)
+    frame = to_frame(counts)
     saturated = np.array([200 * WIDTH + 200], np.int32)
     frame = PhotonFrame(frame.n_pixels, frame.index, frame.count, NOWHERE, saturated)
     settings = PoissonSettings(false_peaks=0.01)

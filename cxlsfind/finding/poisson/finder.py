@@ -142,12 +142,9 @@ class PoissonFinder:
 
     def _place(self, frame: PhotonFrame) -> PlacedFrame:
         place = self._around.canvas.place[frame.index]
-        count = frame.count
-        if self._gain != 1.0:
-            count = np.rint(count / self._gain).astype(np.uint32)
         if frame.bad.size:
             place = np.where(np.isin(frame.index, frame.bad), np.int32(-1), place)
-        return PlacedFrame(place, count)
+        return PlacedFrame(place, frame.count)
 
     def _find_frame(
         self,
