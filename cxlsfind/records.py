@@ -98,6 +98,37 @@ class PhotonFrame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class PlaneFrame:
+    """A frame of photon counts as bit planes, with a list of the pixels that overflow them.
+
+    Bit ``i`` of word ``w`` of plane ``k`` is bit ``k`` of the count of pixel ``64 * w + i`` of the
+    frame array. A pixel whose bits are set in all planes stands in the list with its count, which
+    is ``2**n_planes - 1`` or more; all others hold what their bits say. Masked pixels, and bits
+    beyond the last pixel, are zero.
+
+    Parameters
+    ----------
+    n_pixels
+        Length of the frame array.
+    planes
+        Shape (planes, words), uint64; at least two planes, lowest bit first.
+    index
+        Flat indices, strictly ascending, of the pixels with all bits set; int32.
+    count
+        Photons at ``index``; uint32.
+    bad, censored
+        As in :class:`PhotonFrame`; censored pixels have all bits set.
+    """
+
+    n_pixels: int
+    planes: npt.NDArray[np.uint64]
+    index: npt.NDArray[np.int32]
+    count: npt.NDArray[np.uint32]
+    bad: npt.NDArray[np.int32]
+    censored: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DenseFrame:
     """A frame as a full array: ADU, floats, or counts too crowded for a list.
 
