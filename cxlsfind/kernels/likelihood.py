@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels.bits import lowest_one
+from cxlsfind.kernels.plane_canvas import Words, find_place
+
+#: What is this far below the largest adds nothing in single precision.
+_NOTHING = np.float32(-17.0)
 
 
 class ScoreTables(NamedTuple):
@@ -41,59 +46,84 @@ class ScoreTables(NamedTuple):
 
 @kernel
 def score_positions(
-    counts: npt.NDArray[np.uint16],
-    usable: npt.NDArray[np.bool_],
+    planes: Words,
+    places: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.uint32],
+    usable: Words,
     stride: int,
     positions: npt.NDArray[np.int32],
-    node: npt.NDArray[np.int32],
+    node: npt.NDArray[np.int64],
     tables: ScoreTables,
     half: int,
     scores: npt.NDArray[np.float32],
 ) -> None:
-    """Marginal log likelihood ratio at each position, for the two nodes around its background.
+    """Marginal log likelihood ratio at each position, for a background node.
 
     Counts at unusable pixels are zero, and what a spot would have put there is forgiven as far
-    as the tables say. Nodes are not blended: below 0.01 photons per pixel scores take few
-    distinct values, and only at a node is it known how common each is.
+    as the tables say.
 
     Parameters
     ----------
-    counts, usable
-        Flat canvas of ``stride`` pixels a row; ``half`` pixels around every position lie in it.
+    planes, places, counts
+        Frame on a canvas of ``stride`` pixels a row, as bit planes, with the pixels that have all
+        bits set, ascending, and their counts; ``half`` pixels around every position lie in it.
+    usable
+        Usable pixels, as the bits of words.
     positions
         Flat indices of the middle pixels.
     node
-        Lower node of each position; the other is the next.
+        Background node of each.
     tables
         Made for windows of ``2 * half + 1`` pixels a side.
     scores
-        Result, shape (positions, 2).
+        Result.
     """
     n_components = tables.log_weight.size
-    low = np.empty(n_components, np.float32)
-    high = np.empty(n_components, np.float32)
+    log_ratio, forgiven, total = tables.log_ratio, tables.forgiven, tables.total
+    log_weight = tables.log_weight
+    n_planes = planes.shape[0]
+    full = (1 << n_planes) - 1
+    side = 2 * half + 1
+    row_mask = (np.uint64(1) << np.uint64(side)) - np.uint64(1)
+    one = np.uint64(1)
+    sums = np.empty(n_components, np.float32)
+    lines = np.empty(n_planes, np.uint64)
     for number in range(positions.size):
-        lower = node[number]
+        here = node[number]
         for k in range(n_components):
-            low[k] = tables.log_weight[k] - tables.total[lower, k]
-            high[k] = tables.log_weight[k] - tables.total[lower + 1, k]
-        tap = 0
-        for dss in range(-half, half + 1):
-            row = positions[number] + dss * stride
-            for dfs in range(-half, half + 1):
-                pixel = row + dfs
-                if not usable[pixel]:
-                    for k in range(n_components):
-                        low[k] += tables.forgiven[lower, tap, k]
-                        high[k] += tables.forgiven[lower + 1, tap, k]
-                elif counts[pixel] > 0:
-                    count = np.float32(counts[pixel])
-                    for k in range(n_components):
-                        low[k] += count * tables.log_ratio[lower, tap, k]
-                        high[k] += count * tables.log_ratio[lower + 1, tap, k]
-                tap += 1
-        scores[number, 0] = _log_sum(low)
-        scores[number, 1] = _log_sum(high)
+            sums[k] = log_weight[k] - total[here, k]
+        for row in range(side):
+            start = positions[number] + (row - half) * stride - half
+            word = start >> 6
+            right = np.uint64(start & 63)
+            # A shift by 64 is no shift on this machine: shift by 63, and once more.
+            left = np.uint64(63) - right
+            gone = ~(usable[word] >> right | usable[word + 1] << left << one) & row_mask
+            while gone:
+                tap = row * side + lowest_one(gone)
+                gone &= gone - one
+                for k in range(n_components):
+                    sums[k] += forgiven[here, tap, k]
+            lit = np.uint64(0)
+            for plane in range(n_planes):
+                lines[plane] = planes[plane, word] >> right | planes[plane, word + 1] << left << one
+                lit |= lines[plane]
+            lit &= row_mask
+            while lit:
+                column = lowest_one(lit)
+                lit &= lit - one
+                value: Any = 0
+                for plane in range(n_planes):
+                    value |= np.int64(lines[plane] >> np.uint64(column) & one) << plane
+                if value == full:
+                    where = find_place(places, start + column)
+                    if where >= 0:
+                        value = np.int64(counts[where])
+                count = np.float32(value)
+                tap = row * side + column
+                for k in range(n_components):
+                    sums[k] += count * log_ratio[here, tap, k]
+        scores[number] = _log_sum(sums)
 
 
 @kernel
@@ -104,7 +134,9 @@ def _log_sum(logs: npt.NDArray[np.float32]) -> float:
         largest = max(largest, logs[k])
     total = np.float32(0.0)
     for k in range(logs.size):
-        total += np.exp(logs[k] - largest)
+        below = logs[k] - largest
+        if below > _NOTHING:
+            total += np.exp(below)
     return float(largest + np.log(total))
 
 

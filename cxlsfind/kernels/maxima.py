@@ -2,58 +2,99 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels.background_maps import factor_at
+from cxlsfind.kernels.bits import count_ones
+from cxlsfind.kernels.plane_canvas import Words, bits_from, count_at
 
 #: Above every score that is not bright, and low enough to leave single precision its fractions.
 _BRIGHT_RANK = 1000.0
 
 
 @kernel
-def describe_positions(
+def weigh_boxes(
     positions: npt.NDArray[np.int32],
-    counts: npt.NDArray[np.uint16],
-    shape: npt.NDArray[np.float32],
-    scale: npt.NDArray[np.float32],
-    ring: npt.NDArray[np.int32],
+    planes: Words,
+    places: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.uint32],
     stride: int,
-    background: npt.NDArray[np.float32],
     boxes: npt.NDArray[np.int64],
     sharpness: npt.NDArray[np.float32],
 ) -> None:
-    """Background under a spot, and photons, in the 3x3 box around each position.
-
-    The background is weighted as a spot is: taking the middle pixel alone would call the foot
-    of a sharp ring a spot.
+    """Sum the photons of the 3x3 box around each position.
 
     Parameters
     ----------
     positions
         Canvas pixels.
-    shape, scale, ring
-        The background of canvas pixel x is ``shape[x] * scale[ring[x]]``.
-    background, boxes, sharpness
-        Results: photons per pixel, above zero; photons in the box; photons weighted as a spot.
+    planes, places, counts
+        The frame, as for :func:`~cxlsfind.kernels.likelihood.score_positions`.
+    boxes, sharpness
+        Results: photons in the box, and photons weighted as a spot.
     """
+    three = np.uint64(7)
+    one = np.uint64(1)
     for number in range(positions.size):
-        total = 0.0
-        weights = 0.0
         photons = 0
-        sharp = 0.0
+        sharp = 0
         for dss in range(-1, 2):
-            for dfs in range(-1, 2):
-                pixel = positions[number] + dss * stride + dfs
-                weight = (0.5 if dss == 0 else 0.25) * (0.5 if dfs == 0 else 0.25)
-                photons += counts[pixel]
-                sharp += weight * counts[pixel]
-                if ring[pixel] >= 0:
-                    total += weight * shape[pixel] * scale[ring[pixel]]
-                    weights += weight
-        background[number] = max(total / max(weights, 1e-30), 1e-12)
+            start = positions[number] + dss * stride - 1
+            every = three
+            row = 0
+            twice: Any = 0
+            for k in range(planes.shape[0]):
+                bits = bits_from(planes[k], start) & three
+                every &= bits
+                row += count_ones(bits) << k
+                twice += np.int64(bits >> one & one) << k
+            if every:
+                row = 0
+                for pixel in range(start, start + 3):
+                    row += count_at(planes, places, counts, pixel)
+                twice = count_at(planes, places, counts, start + 1)
+            photons += row
+            sharp += (2 if dss == 0 else 1) * (row + twice)
         boxes[number] = photons
-        sharpness[number] = sharp
+        sharpness[number] = sharp / 16.0
+
+
+@kernel
+def background_at(
+    positions: npt.NDArray[np.int32],
+    level: npt.NDArray[np.float64],
+    factor: npt.NDArray[np.float32],
+    tile_side: int,
+    ring: npt.NDArray[np.int32],
+    stride: int,
+    background: npt.NDArray[np.float64],
+) -> None:
+    """Find the background under a spot at each position.
+
+    It is weighted over neighbouring rings as a spot is over pixels: taking the middle ring alone
+    would call the foot of a sharp ring a spot.
+
+    Parameters
+    ----------
+    positions
+        Canvas pixels, all on rings.
+    level, factor, tile_side, ring
+        The background of canvas pixel x is ``level[ring[x]]`` times the factor there, which is
+        known by tiles.
+    background
+        Result: counts per pixel, above zero.
+    """
+    last = level.size - 1
+    for number in range(positions.size):
+        middle = positions[number]
+        where = ring[middle]
+        around = level[max(where - 1, 0)] + 2.0 * level[where] + level[min(where + 1, last)]
+        excess = factor_at(factor, tile_side, middle // stride, middle % stride)
+        background[number] = max(0.25 * around * excess, 1e-12)
 
 
 @kernel

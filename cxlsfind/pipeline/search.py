@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from cxlsfind.config import RunConfig
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
+from cxlsfind.finding.photon_planes import plane_frame
 from cxlsfind.finding.photons import mean_photons, normalise, photons_from_adu
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
@@ -144,7 +145,9 @@ class PoissonSearch:
         lying = [np.zeros(0, np.int32)]
         for key, members in groupby(block, key=lambda read: read.key):
             frames = list(members)
-            found = self._finder_for(key).find_block([read.image for read in frames])
+            found = self._finder_for(key).find_block(
+                [plane_frame(read.image) for read in frames]
+            )
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
             for read, result in zip(frames, found.frames, strict=True):
                 _add_resolution(self._run, result.peaks, read.header)

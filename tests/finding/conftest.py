@@ -5,6 +5,7 @@ The beam hits the right panel near (fs, ss) = (32.5, 18.2).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from cxlsfind.geometry.crystfel import parse_geometry
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
 from cxlsfind.geometry.maps import radius_bins
 from cxlsfind.geometry.model import Geometry
+from cxlsfind.records import PlaneFrame
 
 SHAPE = (40, 64)
 
@@ -77,3 +79,35 @@ def make_two_panels(text: str) -> TwoPanels:
 def two_panels() -> TwoPanels:
     """Return the detector."""
     return make_two_panels(TEXT)
+
+
+def make_plane_frame(
+    counts: npt.NDArray[np.integer],
+    censored: npt.NDArray[np.int32] | None = None,
+    n_planes: int | None = None,
+) -> PlaneFrame:
+    """Return counts as bit planes, by default as few as list one pixel in 256 or less."""
+    flat = counts.ravel().astype(np.int64)
+    if n_planes is None:
+        room = flat.size // 256
+        n_planes = next(n for n in (2, 4, 6, 8) if n == 8 or (flat >= 2**n - 1).sum() <= room)
+    full = 2**n_planes - 1
+    kept = np.zeros(-(-flat.size // 64) * 64, np.int64)
+    kept[: flat.size] = np.minimum(flat, full)
+    bits = ((kept >> np.arange(n_planes)[:, None]) & 1).astype(np.uint8)
+    index = np.flatnonzero(flat >= full).astype(np.int32)
+    nowhere = np.empty(0, np.int32)
+    return PlaneFrame(
+        n_pixels=flat.size,
+        planes=np.packbits(bits, axis=1, bitorder="little").view(np.uint64),
+        index=index,
+        count=flat[index].astype(np.uint32),
+        bad=nowhere,
+        censored=nowhere if censored is None else censored,
+    )
+
+
+@pytest.fixture(scope="session")
+def to_frame() -> Callable[..., PlaneFrame]:
+    """Return a function that makes a frame of counts, all of them usable."""
+    return make_plane_frame

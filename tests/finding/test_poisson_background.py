@@ -2,42 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
 from cxlsfind.finding.poisson.background import (
-    PlacedFrame,
-    Surroundings,
+    Background,
+    Sums,
+    bin_sums,
     count_caps,
+    cut_spots,
     estimate_background,
     frame_scales,
     smooth_profile,
+    total_counts,
 )
-from cxlsfind.finding.poisson.canvas import PAD, Canvas, build_canvas
+from cxlsfind.finding.poisson.canvas import PAD, Canvas, PlacedFrame, build_canvas
 from cxlsfind.finding.poisson.changes import dark_frames, split_at_changes
 from cxlsfind.finding.poisson.lying import find_lying
-from cxlsfind.finding.poisson.sharing import SharingMeter
+from cxlsfind.finding.poisson.sharing import measure_sharing
+from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings, survey
+from cxlsfind.finding.poisson.tiles import SIDE as TILE
 from cxlsfind.geometry.layout import Layout, PanelWindow, Slab
-from cxlsfind.kernels.photon_scan import clear_photons, scatter_photons
+from cxlsfind.kernels.background_maps import sum_rings
+from cxlsfind.records import PlaneFrame
 
 SIDE = 400
+
+ToFrame = Callable[..., PlaneFrame]
+Draw = Callable[[np.ndarray, np.random.Generator], PlacedFrame]
+
+
+def make_canvas(height: int, width: int) -> Canvas:
+    """Return the canvas of one panel."""
+    slab = Slab("/data", ("%", "ss", "fs"), (height, width), 0)
+    return build_canvas(Layout((slab,), (PanelWindow(0, 0, 0, width, height, width),)))
 
 
 def make_surroundings() -> tuple[Surroundings, np.ndarray]:
     """Return a square detector and the radius of its canvas pixels (0 in the padding)."""
-    slab = Slab("/data", ("%", "ss", "fs"), (SIDE, SIDE), 0)
-    window = PanelWindow(0, 0, 0, SIDE, SIDE, SIDE)
-    canvas = build_canvas(Layout((slab,), (window,)))
+    canvas = make_canvas(SIDE, SIDE)
     ss, fs = np.mgrid[0:SIDE, 0:SIDE]
     radius = np.hypot(ss - SIDE / 2, fs - SIDE / 2).ravel()
-    ring = canvas.spread(radius.astype(np.int32), -1)
-    return Surroundings(canvas, ring, ring >= 0, int(ring.max()) + 1), canvas.spread(radius, 0.0)
+    around = survey(canvas, radius.astype(np.int32), np.ones(SIDE * SIDE, np.bool_))
+    return around, canvas.spread(radius, 0.0)
 
 
-def draw(mean: np.ndarray, generator: np.random.Generator) -> PlacedFrame:
-    counts = generator.poisson(mean)
-    place = np.flatnonzero(counts).astype(np.int32)
-    return PlacedFrame(place, counts[place].astype(np.uint32))
+@pytest.fixture(scope="module")
+def place(to_frame: ToFrame) -> Callable[[np.ndarray], PlacedFrame]:
+    """Return a function that makes a frame of counts on a canvas."""
+
+    def place_counts(counts: np.ndarray) -> PlacedFrame:
+        frame = to_frame(counts)
+        return PlacedFrame(frame.planes, frame.index, frame.count)
+
+    return place_counts
+
+
+@pytest.fixture(scope="module")
+def draw(place: Callable[[np.ndarray], PlacedFrame]) -> Draw:
+    """Return a function that draws a frame from what canvas pixels expect."""
+    return lambda mean, generator: place(generator.poisson(mean))
+
+
+def sum_up(frames: Sequence[PlacedFrame], around: Surroundings) -> Sums:
+    """Return the photons of frames as far as their planes count them."""
+    totals = total_counts([frame.planes for frame in frames], around.canvas)
+    return Sums(totals, bin_sums(frames, around))
+
+
+def estimate(
+    frames: Sequence[PlacedFrame],
+    around: Surroundings,
+    cut_out: Sequence[np.ndarray] | None = None,
+    *,
+    with_tiles: bool,
+) -> Background:
+    """Estimate as the finder does: roughly first, and again with caps and without spots."""
+    sums = sum_up(frames, around)
+    rough = estimate_background(sums, around, nothing(len(frames)), with_tiles=False)
+    cut_out = nothing(len(frames)) if cut_out is None else cut_out
+    kept = cut_spots(frames, around, sums, count_caps(rough), cut_out)
+    return estimate_background(kept, around, cut_out, with_tiles=with_tiles)
+
+
+def shape_of(found: Background, around: Surroundings) -> np.ndarray:
+    """Return the shape of a background at canvas pixels; factors are linear between tiles."""
+    row, column = np.divmod(np.arange(around.canvas.size), around.canvas.stride)
+    tiles = [(row + 0.5) / TILE - 0.5, (column + 0.5) / TILE - 0.5]
+    factor = map_coordinates(found.factor.astype(float), tiles, order=1, mode="nearest")
+    return np.where(around.ring >= 0, found.profile[around.ring] * factor, 0.0)
 
 
 def nothing(number: int) -> list[np.ndarray]:
@@ -56,19 +114,49 @@ def test_canvas_keeps_panels_apart() -> None:
     assert (canvas.pixel >= 0).sum() == 60
 
 
+@pytest.mark.parametrize("level", [0.0, 0.05, 2.0, 40.0])
+def test_frames_lie_on_the_canvas_as_arrays_do(to_frame: ToFrame, level: float) -> None:
+    """Planes and list, of panels side by side and of two slabs, hold what spreading puts there."""
+    generator = np.random.default_rng(9)
+    slabs = (
+        Slab("/a", ("%", "ss", "fs"), (30, 217), 0),
+        Slab("/b", ("%", "ss", "fs"), (7, 112), 30 * 217),
+    )
+    windows = (
+        PanelWindow(0, 0, 130, 217, 30, 87),  # the right one first
+        PanelWindow(1, 0, 3, 217, 29, 127),  # with three columns and a row that belong to none
+        PanelWindow(2, 1, 30 * 217, 112, 7, 112),
+    )
+    layout = Layout(slabs, windows)
+    canvas = build_canvas(layout)
+    counts = generator.poisson(level, layout.n_pixels)
+    counts[generator.random(layout.n_pixels) < 0.003] += 1000
+    placed = canvas.lay(to_frame(counts))
+    spread = canvas.spread(counts, 0)
+    bits = np.unpackbits(placed.planes.view(np.uint8), axis=1, bitorder="little")
+    held = 2 ** np.arange(len(bits)) @ bits.astype(np.int64)
+    assert np.array_equal(held, np.minimum(spread, placed.full))
+    assert np.array_equal(placed.place, np.flatnonzero(spread >= placed.full))
+    assert np.array_equal(placed.count, spread[placed.place])
+    flags = generator.random(canvas.size) < 0.5
+    assert np.array_equal(
+        np.unpackbits(canvas.words(flags).view(np.uint8), bitorder="little"), flags
+    )
+
+
 @pytest.mark.parametrize("level", [1e-3, 0.03, 0.5, 10.0])
-def test_level_is_recovered(level: float) -> None:
+def test_level_is_recovered(draw: Draw, level: float) -> None:
     """The mean over frames is right within its counting error, whatever the pulse energy."""
     generator = np.random.default_rng(1)
     around, radius = make_surroundings()
     shape = (1 + np.exp(-0.5 * ((radius - 120) / 30) ** 2)) * around.usable
     scales = np.array([0.5, 1.0, 2.0, 1.5])
     frames = [draw(level * scale * shape, generator) for scale in scales]
-    caps = count_caps(frames, around)
-    found = estimate_background(frames, around, caps, nothing(4), with_tiles=True)
+    found = estimate(frames, around, with_tiles=True)
+    shape_found = shape_of(found, around)
     rings = around.ring[around.usable]
     for number, scale in enumerate(scales):
-        ours = found.shape[around.usable] * found.scales[number][rings]
+        ours = shape_found[around.usable] * found.scales[number][rings]
         truth = level * scale * shape[around.usable]
         error = 1.0 / np.sqrt(truth.sum())
         assert ours.mean() == pytest.approx(truth.mean(), rel=4 * error)
@@ -76,53 +164,101 @@ def test_level_is_recovered(level: float) -> None:
             assert np.sqrt(np.mean((ours / truth - 1) ** 2)) < 0.03
 
 
-def test_bright_spots_are_capped() -> None:
+def test_bright_spots_are_capped(place: Callable[[np.ndarray], PlacedFrame]) -> None:
     """A hundred spots of ten thousand photons move the background by little before they are cut."""
     generator = np.random.default_rng(2)
     around, _ = make_surroundings()
     inside = np.flatnonzero(around.usable)
-    frame = draw(0.05 * around.usable, generator)
-    counts = np.zeros(around.canvas.size, np.int64)
-    counts[frame.place] = frame.count
+    counts = generator.poisson(0.05 * around.usable)
     counts[generator.choice(inside, 100, replace=False)] += 10_000
-    place = np.flatnonzero(counts).astype(np.int32)
-    frame = PlacedFrame(place, counts[place].astype(np.uint32))
-    caps = count_caps([frame], around)
-    rough = estimate_background([frame], around, caps, nothing(1), with_tiles=False)
+    frame = place(counts)
+    rough = estimate_background(sum_up([frame], around), around, nothing(1), with_tiles=False)
     assert np.average(rough.profile * rough.scales[0]) == pytest.approx(0.05, rel=0.25)
+    capped = estimate([frame], around, with_tiles=False)
+    assert np.average(capped.profile * capped.scales[0]) == pytest.approx(0.05, rel=0.25)
     cut = np.flatnonzero(counts > 100).astype(np.int32)
-    final = estimate_background([frame], around, caps, [cut], with_tiles=False)
-    level = (final.shape * final.scales[0].mean())[around.usable].mean()
+    final = estimate([frame], around, [cut], with_tiles=False)
+    level = (shape_of(final, around) * final.scales[0].mean())[around.usable].mean()
     assert level == pytest.approx(0.05, rel=0.05)
 
 
-def test_streaks_and_shadows_are_followed() -> None:
+def test_streaks_and_shadows_are_followed(draw: Draw) -> None:
     """Structure without rings is found to 4 % at 1 photon per pixel from a block."""
     generator = np.random.default_rng(3)
     around, _ = make_surroundings()
     column = np.arange(around.canvas.size) % around.canvas.stride
     truth = around.usable * (1 + 0.8 * np.exp(-0.5 * ((column - 150) / 25) ** 2))
     frames = [draw(truth, generator) for _ in range(24)]
-    caps = count_caps(frames, around)
-    found = estimate_background(frames, around, caps, nothing(24), with_tiles=True)
-    ours = found.shape * found.scales.mean()
+    found = estimate(frames, around, with_tiles=True)
+    ours = shape_of(found, around) * found.scales.mean()
     off = ours[around.usable] / truth[around.usable] - 1
     assert np.sqrt(np.mean(off**2)) < 0.04
-    flat = estimate_background(frames, around, caps, nothing(24), with_tiles=False)
-    off = flat.shape[around.usable] * flat.scales.mean() / truth[around.usable] - 1
+    flat = estimate(frames, around, with_tiles=False)
+    off = shape_of(flat, around)[around.usable] * flat.scales.mean() / truth[around.usable] - 1
     assert np.sqrt(np.mean(off**2)) > 0.15
 
 
-def test_no_photons_is_no_error() -> None:
+def test_no_photons_is_no_error(place: Callable[[np.ndarray], PlacedFrame]) -> None:
     """Frames without a photon give a small positive background."""
     around, _ = make_surroundings()
-    empty = PlacedFrame(np.empty(0, np.int32), np.empty(0, np.uint32))
-    caps = count_caps([empty, empty], around)
-    found = estimate_background([empty, empty], around, caps, nothing(2), with_tiles=True)
-    level = found.shape[around.usable] * found.scales[0][around.ring[around.usable]]
+    empty = place(np.zeros(around.canvas.size, np.int64))
+    found = estimate([empty, empty], around, with_tiles=True)
+    level = shape_of(found, around)[around.usable]
+    level = level * found.scales[0][around.ring[around.usable]]
     assert np.isfinite(level).all()
     assert (level > 0).all()
     assert level.mean() < 1e-4
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.5, 6.0]))
+@settings(max_examples=15)
+def test_sums_without_spots(
+    place: Callable[[np.ndarray], PlacedFrame], seed: int, level: float
+) -> None:
+    """Cut pixels count for nothing; others count up to their ring's cap beyond what planes hold."""
+    generator = np.random.default_rng(seed)
+    canvas = make_canvas(20, 150)
+    ss, fs = np.mgrid[0:20, 0:150]
+    usable = generator.random(ss.size) < 0.9
+    around = survey(canvas, np.hypot(ss - 10, fs - 40).astype(np.int32).ravel(), usable)
+    frames, cut_out, expected = [], [], []
+    caps = generator.integers(2, 40, around.n_rings)
+    for number in range(5):
+        counts = generator.poisson(level * (1 + number), canvas.size)
+        odd = generator.random(canvas.size) < 0.003
+        counts[odd] = generator.integers(3, 100_000, odd.sum())
+        counts[~around.usable] = 0
+        frames.append(place(counts))
+        cut = around.usable & (generator.random(canvas.size) < 0.02 * number)
+        cut_out.append(np.flatnonzero(cut).astype(np.int32))
+        held = np.minimum(counts, frames[-1].full)
+        kept = np.maximum(held, np.minimum(counts, caps[np.maximum(around.ring, 0)]))
+        expected.append(np.where(cut, 0, kept))
+    sums = sum_up(frames, around)
+    totals, bins = sums.totals.copy(), sums.bins.copy()
+    kept = cut_spots(frames, around, sums, caps, cut_out)
+    assert np.array_equal(kept.totals, np.sum(expected, axis=0))
+    for number, counts in enumerate(expected):
+        words = counts.reshape(-1, 64).sum(axis=1)
+        known = around.word_bin >= 0
+        by_bin = np.bincount(around.word_bin[known], words[known], minlength=around.n_bins)
+        assert np.array_equal(kept.bins[number], by_bin)
+    # What goes in is not changed.
+    assert np.array_equal(sums.totals, totals)
+    assert np.array_equal(sums.bins, bins)
+
+
+def test_ring_sums_respect_caps_and_masks(to_frame: ToFrame) -> None:
+    """Counts are cut at the ring's cap; unusable pixels and those off the canvas are left out."""
+    slab = Slab("/data", ("%", "ss", "fs"), (1, 5), 0)
+    canvas = build_canvas(Layout((slab,), (PanelWindow(0, 0, 0, 5, 1, 4),)))
+    usable = np.array([True, True, False, True, True])
+    around = survey(canvas, np.array([0, 1, 0, 1, -1], np.int32), usable)
+    placed = canvas.lay(to_frame(np.array([7, 2, 9, 9, 9]), n_planes=2))
+    sums = np.zeros(2, np.int64)
+    kept = cut_spots([placed], around, sum_up([placed], around), np.array([3, 5]), nothing(1))
+    sum_rings(kept.totals, around.ring, around.usable, sums)
+    assert sums.tolist() == [3, 7]
 
 
 def test_profile_of_few_photons_is_wide() -> None:
@@ -134,17 +270,41 @@ def test_profile_of_few_photons_is_wide() -> None:
     assert np.sqrt(np.mean((profile / truth - 1) ** 2)) < 0.12
 
 
+def make_stripes() -> Surroundings:
+    """Return a detector whose 200 rings are stripes of 1000 pixels."""
+    ring = np.repeat(np.arange(200, dtype=np.int32), 1000)
+    return survey(make_canvas(400, 500), ring, np.ones(ring.size, np.bool_))
+
+
 def test_scales_follow_zones_only_when_they_differ() -> None:
     """A frame with its own radial shape gets its own zones; others keep one scale."""
     generator = np.random.default_rng(5)
-    exposed = np.full((3, 200), 1000.0)
+    around = make_stripes()
     profile = np.ones(200)
-    bend = np.ones((3, 200))
+    bend = np.ones((40, 200))  # zones are compared with the mean over frames
     bend[2] = np.linspace(0.8, 1.2, 200)
-    sums = generator.poisson(exposed * bend).astype(float)
-    scales = frame_scales(sums, exposed, profile)
+    rings = generator.poisson(1000.0 * bend)
+    sums = np.add.reduceat(rings, np.arange(0, 200, RINGS_PER_BIN), axis=1)
+    scales = frame_scales(sums, around, profile, nothing(40))
     assert np.ptp(scales[0]) < 0.01
     assert scales[2, 180] / scales[2, 20] == pytest.approx(bend[2, 180] / bend[2, 20], rel=0.05)
+    others = np.delete(scales, 2, axis=0)
+    assert (np.ptp(others, axis=1) < 0.01).sum() >= 37
+
+
+def test_pixels_left_out_do_not_lower_the_scale() -> None:
+    """A frame that has lost a tenth of a zone to spots keeps its scale there."""
+    generator = np.random.default_rng(17)
+    around = make_stripes()
+    inside = np.flatnonzero(around.ring // 40 == 2).astype(np.int32)
+    cut = np.sort(generator.choice(inside, inside.size // 10, replace=False))
+    cut_out = [np.empty(0, np.int32), cut]
+    expected = np.repeat(around.ring_sizes[None, :], 2, axis=0)
+    expected[1] -= np.bincount(around.ring[cut], minlength=200)
+    rings = generator.poisson(2.0 * expected)
+    sums = np.add.reduceat(rings, np.arange(0, 200, RINGS_PER_BIN), axis=1)
+    scales = frame_scales(sums, around, np.ones(200), cut_out)
+    assert scales == pytest.approx(np.full((2, 200), 2.0), rel=0.01)
 
 
 def test_changes_of_shape_are_found_and_changes_of_scale_are_not() -> None:
@@ -167,7 +327,7 @@ def test_dark_frames() -> None:
     assert not dark_frames(np.array([450.0, 130.0, 1300.0])).any()
 
 
-def test_liars_are_found() -> None:
+def test_liars_are_found(draw: Draw) -> None:
     """Hot, flashing and dead pixels are named, good ones are not."""
     generator = np.random.default_rng(7)
     around, _ = make_surroundings()
@@ -181,26 +341,24 @@ def test_liars_are_found() -> None:
         if number % 8 == 0:
             mean[flashing] = 60.0
         frames.append(draw(mean, generator))
-    caps = count_caps(frames, around)
-    rough = estimate_background(frames, around, caps, nothing(64), with_tiles=False)
-    assert set(find_lying(frames, around, rough)) == {*hot, *flashing, *dead}
-    assert find_lying(frames[:3], around, rough).size == 0
+    sums = sum_up(frames, around)
+    rough = estimate_background(sums, around, nothing(64), with_tiles=False)
+    assert set(find_lying(frames, around, rough, sums.totals)) == {*hot, *flashing, *dead}
+    few = sum_up(frames[:3], around).totals
+    assert find_lying(frames[:3], around, rough, few).size == 0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02])
-def test_charge_sharing_is_measured(share: float) -> None:
+def test_charge_sharing_is_measured(
+    place: Callable[[np.ndarray], PlacedFrame], share: float
+) -> None:
     """Shared photons are told from chance neighbours."""
     generator = np.random.default_rng(8)
     around, _ = make_surroundings()
-    meter = SharingMeter(around)
-    sheet = np.zeros(around.canvas.size, np.uint16)
+    frames = []
     for _ in range(40):
         counts = generator.poisson(0.02 * around.usable)
         shared = generator.binomial(counts, share)
-        counts = counts + np.roll(shared, 1)
-        place = np.flatnonzero(counts).astype(np.int32)
-        frame = PlacedFrame(place, counts[place].astype(np.uint32))
-        scatter_photons(frame.place, frame.count, around.usable, sheet)
-        meter.add(frame, sheet, np.empty(0, np.int32), 100)
-        clear_photons(frame.place, sheet)
-    assert meter.share() == share
+        counts = (counts + np.roll(shared, 1)) * around.usable
+        frames.append(place(counts))
+    assert measure_sharing(frames, around, nothing(40)) == share

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from cxlsfind.finding.photons import normalise
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonSettings
-from cxlsfind.records import PhotonFrame
 
 
-def test_peaks_lie_inside_their_panel(two_panels):
+def test_peaks_lie_inside_their_panel(two_panels, to_frame):
     """The middle of a cut spot may be beyond the edge; the peak is not, nor in the next panel."""
     rng = np.random.default_rng(2)
     ss, fs = np.mgrid[:40, :64]
@@ -19,12 +17,7 @@ def test_peaks_lie_inside_their_panel(two_panels):
         mean += 60.0 * np.exp(-((ss - row) ** 2 + (fs - column) ** 2) / (2 * 0.7**2))
     geometry, layout, usable = two_panels.geometry, two_panels.layout, two_panels.usable
     finder = PoissonFinder(PoissonSettings(), geometry, layout, two_panels.bins, usable)
-    frames = []
-    for _ in range(10):
-        raw = rng.poisson(mean).astype("u2").ravel()
-        frame = normalise(raw, usable, geometry, layout, 9000.0)
-        assert isinstance(frame, PhotonFrame)
-        frames.append(frame)
+    frames = [to_frame(rng.poisson(mean)) for _ in range(10)]
     peaks = np.concatenate([result.peaks for result in finder.find_block(frames).frames])
     assert len(peaks) >= 60
     n_at_edge = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,10 +14,10 @@ from cxlsfind.finding.poisson.settings import FrameClass, PoissonSettings
 from cxlsfind.finding.poisson.shapes import gaussian_taps
 from cxlsfind.geometry.layout import build_layout, slab_key
 from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
-from cxlsfind.records import PeakFlag, PhotonFrame
+from cxlsfind.records import PeakFlag, PlaneFrame
 
 HEIGHT, WIDTH = 300, 360
-NOWHERE = np.empty(0, np.int32)
+ToFrame = Callable[..., PlaneFrame]
 
 
 def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) -> PoissonFinder:
@@ -45,12 +46,6 @@ def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) 
     return PoissonFinder(settings, geometry, layout, radius, usable.ravel())
 
 
-def to_frame(counts: np.ndarray) -> PhotonFrame:
-    index = np.flatnonzero(counts).astype(np.int32)
-    count = counts.ravel()[index].astype(np.uint32)
-    return PhotonFrame(counts.size, index, count, NOWHERE, NOWHERE)
-
-
 def add_spot(mean: np.ndarray, fs: float, ss: float, photons: float, sigma: float = 0.6) -> None:
     """Add a spot centred at (fs, ss), measured from the corner of pixel 0."""
     row, column = int(ss), int(fs)
@@ -58,7 +53,7 @@ def add_spot(mean: np.ndarray, fs: float, ss: float, photons: float, sigma: floa
     mean[row - 6 : row + 7, column - 6 : column + 7] += photons * taps
 
 
-def draw_blanks(number: int, level: float, seed: int) -> list[PhotonFrame]:
+def draw_blanks(to_frame: ToFrame, number: int, level: float, seed: int) -> list[PlaneFrame]:
     generator = np.random.default_rng(seed)
     return [to_frame(generator.poisson(level, (HEIGHT, WIDTH))) for _ in range(number)]
 
@@ -70,7 +65,7 @@ def same(one: BlockResult, two: BlockResult) -> bool:
     ) and np.array_equal(one.usable, two.usable)
 
 
-def test_planted_spots_are_found_and_measured() -> None:
+def test_planted_spots_are_found_and_measured(to_frame: ToFrame) -> None:
     """Spots come back where they are, with their photons, most significant first."""
     generator = np.random.default_rng(1)
     places = [(30.2, 40.7), (200.5, 150.1), (320.9, 280.4), (100.0, 250.5)]
@@ -94,10 +89,10 @@ def test_planted_spots_are_found_and_measured() -> None:
 
 
 @pytest.mark.parametrize("level", [1e-3, 0.05, 1.0])
-def test_blanks_are_blank(level: float) -> None:
+def test_blanks_are_blank(to_frame: ToFrame, level: float) -> None:
     """False peaks keep to the number asked, and no blank is a hit (at one in a million)."""
     settings = PoissonSettings(false_peaks=1.0, hit_fpr=1e-6)
-    frames = draw_blanks(40, level, seed=int(1e4 * level))
+    frames = draw_blanks(to_frame, 40, level, seed=int(1e4 * level))
     results = make_finder(settings).find_block(frames).frames
     found = sum(result.n_peaks for result in results)
     expected = sum(result.expected_false for result in results)
@@ -109,9 +104,9 @@ def test_blanks_are_blank(level: float) -> None:
     assert found <= deep <= 12.5 * len(frames) * 1.5
 
 
-def test_results_are_reproducible() -> None:
+def test_results_are_reproducible(to_frame: ToFrame) -> None:
     """The same block gives the same bytes, with the same finder or another one."""
-    frames = draw_blanks(5, 0.2, seed=3)
+    frames = draw_blanks(to_frame, 5, 0.2, seed=3)
     settings = PoissonSettings(false_peaks=3.0)
     finder = make_finder(settings)
     first = finder.find_block(frames)
@@ -119,7 +114,41 @@ def test_results_are_reproducible() -> None:
     assert same(first, make_finder(settings).find_block(frames))
 
 
-def test_degenerate_frames() -> None:
+def test_the_number_of_planes_makes_no_difference(to_frame: ToFrame) -> None:
+    """Counts that two planes hold give the same bytes with more of them, even mixed in a block."""
+    generator = np.random.default_rng(17)
+    mean = np.full((HEIGHT, WIDTH), 0.02)
+    for fs in (61.3, 140.5, 300.1):
+        add_spot(mean, fs, 100.2, 9.0, sigma=1.1)
+    counts = [np.minimum(generator.poisson(mean), 2) for _ in range(4)]
+    finder = make_finder(PoissonSettings(false_peaks=3.0))
+    first = finder.find_block([to_frame(each, n_planes=2) for each in counts])
+    assert sum(result.n_peaks for result in first.frames) >= 8
+    for numbers in ((4, 4, 4, 4), (8, 2, 6, 4)):
+        frames = [to_frame(each, n_planes=n) for each, n in zip(counts, numbers, strict=True)]
+        assert same(first, finder.find_block(frames))
+
+
+def test_counts_beyond_the_planes_are_seen(to_frame: ToFrame) -> None:
+    """Spots that overflow their planes are found and measured as with more planes."""
+    generator = np.random.default_rng(18)
+    mean = np.full((HEIGHT, WIDTH), 0.02)
+    places = [(61.3, 100.2, 40.0), (140.5, 180.1, 300.0), (300.1, 60.6, 5000.0)]
+    for fs, ss, photons in places:
+        add_spot(mean, fs, ss, photons)
+    counts = generator.poisson(mean)
+    finder = make_finder(PoissonSettings(false_peaks=0.01))
+    for n_planes in (2, 4, 8):
+        result = finder.find_block([to_frame(counts, n_planes=n_planes)]).frames[0]
+        peaks = result.peaks[: result.n_peaks]
+        assert len(peaks) == 3
+        for peak, (fs, ss, photons) in zip(np.sort(peaks, order="fs"), places, strict=True):
+            assert math.hypot(peak["fs"] - fs, peak["ss"] - ss) < 0.3
+            # Counts that are painted stop at 4095, far above all of these.
+            assert peak["photons"] == pytest.approx(photons, rel=5 / math.sqrt(photons))
+
+
+def test_degenerate_frames(to_frame: ToFrame) -> None:
     """No photon, one photon, one frame, one absurd count: no error, no warning, sane numbers."""
     finder = make_finder(PoissonSettings())
     empty = np.zeros((HEIGHT, WIDTH), np.int64)
@@ -135,7 +164,7 @@ def test_degenerate_frames() -> None:
             assert (result.peaks["intensity"] > 0).all()
 
 
-def test_hot_pixel_is_masked_and_a_single_flash_is_refused() -> None:
+def test_hot_pixel_is_masked_and_a_single_flash_is_refused(to_frame: ToFrame) -> None:
     """A pixel that fires in every frame leaves the mask; one that fires once makes no peak."""
     generator = np.random.default_rng(9)
     frames = []
@@ -153,7 +182,7 @@ def test_hot_pixel_is_masked_and_a_single_flash_is_refused() -> None:
     assert not any(result.is_hit for result in block.frames)
 
 
-def test_a_spot_that_stays_is_no_lying_pixel() -> None:
+def test_a_spot_that_stays_is_no_lying_pixel(to_frame: ToFrame) -> None:
     """A crystal that stays for some frames keeps its spots."""
     generator = np.random.default_rng(16)
     mean = np.full((HEIGHT, WIDTH), 0.02)
@@ -165,7 +194,7 @@ def test_a_spot_that_stays_is_no_lying_pixel() -> None:
     assert [result.is_hit for result in block.frames] == [True] * 9 + [False] * 23
 
 
-def test_shutter_and_jet() -> None:
+def test_shutter_and_jet(to_frame: ToFrame) -> None:
     """Frames without beam and without jet are named, and do not spoil the others."""
     generator = np.random.default_rng(10)
     ss, fs = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -184,7 +213,7 @@ def test_shutter_and_jet() -> None:
 
 
 @pytest.mark.parametrize("apart", [5.0, 6.0, 8.0])
-def test_touching_spots_are_told_apart(apart: float) -> None:
+def test_touching_spots_are_told_apart(to_frame: ToFrame, apart: float) -> None:
     """Two spots of 200 photons, five pixels apart, are two peaks at their places."""
     generator = np.random.default_rng(11)
     mean = np.full((HEIGHT, WIDTH), 0.1)
@@ -201,7 +230,7 @@ def test_touching_spots_are_told_apart(apart: float) -> None:
     assert resolved >= 18
 
 
-def test_a_bright_spot_is_one_peak() -> None:
+def test_a_bright_spot_is_one_peak(to_frame: ToFrame) -> None:
     """Wide and bright spots do not break up."""
     generator = np.random.default_rng(12)
     mean = np.full((HEIGHT, WIDTH), 0.05)
@@ -212,7 +241,7 @@ def test_a_bright_spot_is_one_peak() -> None:
         assert result.n_peaks == 2
 
 
-def test_flags_gain_and_limits() -> None:
+def test_flags_gain_and_limits(to_frame: ToFrame) -> None:
     """Edge and saturation are flagged, photons follow the gain, and the list is cut by rank."""
     generator = np.random.default_rng(13)
     mean = np.full((HEIGHT, WIDTH), 0.05)
@@ -220,9 +249,7 @@ def test_flags_gain_and_limits() -> None:
     add_spot(mean, 200.5, 200.5, 500.0)
     counts = generator.poisson(mean)
     counts[:, :60] = 0
-    frame = to_frame(counts)
-    saturated = np.array([200 * WIDTH + 200], np.int32)
-    frame = PhotonFrame(frame.n_pixels, frame.index, frame.count, NOWHERE, saturated)
+    frame = to_frame(counts, censored=np.array([200 * WIDTH + 200], np.int32))
     settings = PoissonSettings(false_peaks=0.01)
     peaks = make_finder(settings, gain=10.0, dead=60).find_block([frame]).frames[0].peaks
     assert len(peaks) == 2
@@ -234,7 +261,7 @@ def test_flags_gain_and_limits() -> None:
     assert only["fs"].tolist() == [peaks["fs"][0]]
 
 
-def test_classical_rule() -> None:
+def test_classical_rule(to_frame: ToFrame) -> None:
     """With a fewest number of peaks, that number alone decides."""
     generator = np.random.default_rng(14)
     mean = np.full((HEIGHT, WIDTH), 0.05)
@@ -246,7 +273,7 @@ def test_classical_rule() -> None:
 
 
 @pytest.mark.parametrize("pulses", [1.0, 10.0])
-def test_few_pulses(pulses: float) -> None:
+def test_few_pulses(to_frame: ToFrame, pulses: float) -> None:
     """Binomial counts keep to the false peaks asked for, and spots are found."""
     generator = np.random.default_rng(15)
     mean = np.full((HEIGHT, WIDTH), 0.1)

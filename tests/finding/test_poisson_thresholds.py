@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,68 +11,77 @@ from scipy.stats import poisson
 
 from cxlsfind.finding.poisson.rates import Levels, attainable
 from cxlsfind.finding.poisson.scores import component_strengths, component_weights
-from cxlsfind.finding.poisson.shapes import elongated_taps, gaussian_taps, round_bank
+from cxlsfind.finding.poisson.shapes import elongated_taps, gaussian_taps, round_shapes
 from cxlsfind.finding.poisson.thresholds import (
     MAXIMUM_RADIUS,
     NullTail,
     box_thresholds,
     draw_maxima,
-    round_tail,
+    tail_of,
 )
 from cxlsfind.kernels.likelihood import score_positions
-from cxlsfind.kernels.maxima import describe_positions, mark_maxima
+from cxlsfind.kernels.maxima import mark_maxima, weigh_boxes
+from cxlsfind.kernels.plane_canvas import words_of
+from cxlsfind.records import PlaneFrame
 
 
-def brute_force(tail: NullTail, node: int, generator: np.random.Generator) -> np.ndarray:
-    """Scores of the local maxima of a blank sheet of 600 x 600 pixels."""
-    side = 600
-    counts = np.zeros((side + 16, side + 16), np.uint16)
+def brute_force(
+    tail: NullTail,
+    node: int,
+    generator: np.random.Generator,
+    to_frame: Callable[..., PlaneFrame],
+    number: int = 0,
+) -> np.ndarray:
+    """Scores, with one of the banks, of the local maxima of a blank sheet of 600 x 600 pixels."""
+    side, stride = 600, 640
+    inside = slice(8, 8 + side), slice(8, 8 + side)
+    counts = np.zeros((side + 16, stride), np.int64)
     background = float(tail.nodes[node])
     if math.isinf(tail.n_pulses):
-        counts[8:-8, 8:-8] = generator.poisson(background, (side, side))
+        counts[inside] = generator.poisson(background, (side, side))
     else:
         lit = -math.expm1(-background / tail.n_pulses)
-        counts[8:-8, 8:-8] = generator.binomial(round(tail.n_pulses), lit, (side, side))
+        counts[inside] = generator.binomial(round(tail.n_pulses), lit, (side, side))
     usable = np.zeros(counts.shape, np.bool_)
-    usable[8:-8, 8:-8] = True
-    stride = side + 16
+    usable[inside] = True
+    frame = to_frame(counts)
+    bits = frame.planes, frame.index, frame.count
+    usable_words = np.empty(counts.size // 64, np.uint64)
+    words_of(usable.ravel(), usable_words)
     positions = np.flatnonzero(usable).astype(np.int32)
-    one = np.ones(counts.size, np.float32)
-    level = np.empty(positions.size, np.float32)
     boxes = np.empty(positions.size, np.int64)
-    ring = np.zeros(counts.size, np.int32)
-    describe_positions(
-        positions, counts.ravel(), one, one[:1], ring, stride, level, boxes, level.copy()
-    )
+    sharpness = np.empty(positions.size, np.float32)
+    weigh_boxes(positions, *bits, stride, boxes, sharpness)
     positions = positions[boxes >= tail.box_needs[node]]
-    scores = np.empty((positions.size, 2), np.float32)
+    scores = np.empty(positions.size, np.float32)
     score_positions(
-        counts.ravel(),
-        usable.ravel(),
+        *bits,
+        usable_words,
         stride,
         positions,
-        np.full(positions.size, node, np.int32),
-        tail.tables,
-        tail.bank.half,
+        np.full(positions.size, node),
+        tail.tables[number],
+        tail.family.banks[number].half,
         scores,
     )
     sheet = np.full(counts.size, -np.inf, np.float32)
     marks = np.empty(positions.size, np.bool_)
-    own = scores[:, 0].copy()
-    mark_maxima(positions, own, own, 60.0, stride, MAXIMUM_RADIUS, sheet, marks)
-    return scores[marks, 0]
+    mark_maxima(positions, scores, scores, 60.0, stride, MAXIMUM_RADIUS, sheet, marks)
+    return scores[marks]
 
 
 @pytest.mark.parametrize(
     ("background", "n_pulses"), [(0.003, math.inf), (0.3, math.inf), (0.1, 1.0)]
 )
-def test_tail_agrees_with_blank_frames(background: float, n_pulses: float) -> None:
+def test_tail_agrees_with_blank_frames(
+    background: float, n_pulses: float, to_frame: Callable[..., PlaneFrame]
+) -> None:
     """The number of maxima above several scores is the one predicted, within its scatter."""
-    tail = round_tail(n_pulses)
+    tail = tail_of(n_pulses, 0.0, 0.0)
     node = int(np.argmin(np.abs(tail.nodes - background)))
     generator = np.random.default_rng(5)
     n_sheets = 6
-    scores = np.concatenate([brute_force(tail, node, generator) for _ in range(n_sheets)])
+    scores = np.concatenate([brute_force(tail, node, generator, to_frame) for _ in range(n_sheets)])
     for rate in (2e-4, 5e-5):
         threshold = tail.node(node).invert(math.log(rate))
         expected = math.exp(tail.node(node).look_up(np.array([threshold]))[0])
@@ -81,9 +91,29 @@ def test_tail_agrees_with_blank_frames(background: float, n_pulses: float) -> No
         assert abs(found - expected) < 5 * math.sqrt(expected) + 0.06 * expected
 
 
+@pytest.mark.parametrize("background", [0.01, 0.3])
+def test_tail_of_streaks_agrees_with_blank_frames(
+    background: float, to_frame: Callable[..., PlaneFrame]
+) -> None:
+    """So does the tail of streaks, which is the mean over their directions."""
+    tail = tail_of(math.inf, 0.0, 2.1)
+    node = int(np.argmin(np.abs(tail.nodes - background)))
+    generator = np.random.default_rng(6)
+    n_sheets = len(tail.tables)
+    scores = np.concatenate(
+        [brute_force(tail, node, generator, to_frame, number) for number in range(n_sheets)]
+    )
+    for rate in (2e-4, 5e-5):
+        threshold = tail.node(node).invert(math.log(rate))
+        expected = math.exp(tail.node(node).look_up(np.array([threshold]))[0])
+        expected *= n_sheets * 600**2
+        found = int((scores >= threshold - 1e-3).sum())
+        assert abs(found - expected) < 5 * math.sqrt(expected) + 0.06 * expected
+
+
 def test_tail_falls_with_score_and_rises_with_background() -> None:
     """R is a tail in the score, and more background makes more false maxima above a count."""
-    tail = round_tail(math.inf)
+    tail = tail_of(math.inf, 0.0, 0.0)
     background = np.full(30, 0.1)
     scores = np.linspace(3.0, 40.0, 30)
     rates = tail.log_rates(np.repeat(scores[:, None], 2, axis=1), background)
@@ -97,18 +127,18 @@ def test_tail_falls_with_score_and_rises_with_background() -> None:
 
 def test_nodes_do_not_depend_on_order() -> None:
     """A node's tail is the same whichever was asked for first."""
-    first, second = (NullTail(round_bank(), math.inf) for _ in range(2))
+    first, second = (NullTail(round_shapes(), math.inf) for _ in range(2))
     first.node(70)
     assert np.array_equal(first.node(71).scores, second.node(71).scores)
 
 
 def test_charge_sharing_makes_more_false_maxima() -> None:
     """Where photons are few, two percent of shared photons multiply false maxima."""
-    plain = round_tail(math.inf)
+    plain = tail_of(math.inf, 0.0, 0.0)
     node = int(np.argmin(np.abs(plain.nodes - 1e-3)))
     scores, log_weights = draw_maxima(
-        plain.bank,
-        plain.tables,
+        *plain.family.banks,
+        *plain.tables,
         math.inf,
         node,
         int(plain.box_needs[node]),
@@ -124,7 +154,7 @@ def test_charge_sharing_makes_more_false_maxima() -> None:
 
 def test_cut_is_the_number_asked_where_scores_are_continuous() -> None:
     """At 1 photon per pixel nothing has to be rounded."""
-    tail = round_tail(math.inf)
+    tail = tail_of(math.inf, 0.0, 0.0)
     levels = Levels(tail.places(np.array([1.0])), np.array([4.4e6]))
     cut, expected = attainable(2.0, levels, tail)
     assert cut == pytest.approx(2.0, rel=0.05)
@@ -134,7 +164,7 @@ def test_cut_is_the_number_asked_where_scores_are_continuous() -> None:
 @pytest.mark.parametrize("background", [1e-4, 1e-3])
 def test_steps_stay_within_their_tolerance(background: float) -> None:
     """With few photons the step taken is at most a quarter above the number asked."""
-    tail = round_tail(math.inf)
+    tail = tail_of(math.inf, 0.0, 0.0)
     levels = Levels(tail.places(np.array([background])), np.array([4.4e6]))
     cut, expected = attainable(1.0, levels, tail)
     assert 0.0 < expected <= 1.25
@@ -160,6 +190,55 @@ def test_shapes_hold_the_whole_spot() -> None:
     assert long.sum() == pytest.approx(1.0, abs=1e-3)
     assert long.sum(axis=1) @ steps**2 == pytest.approx(4.0 + 1 / 12, rel=0.02)
     assert long.sum(axis=0) @ steps**2 == pytest.approx(0.36 + 1 / 12, rel=0.02)
-    bank = round_bank()
+    (bank,) = round_shapes().banks
     assert component_weights(bank).sum() == pytest.approx(1.0)
     assert component_strengths(bank, np.array([0.1])).shape == (1, 49, 15)
+
+
+def test_rates_of_the_kernel_are_those_of_the_nodes() -> None:
+    """Log R between two nodes is what both say, whatever lies in the tables of others."""
+    tail = NullTail(round_shapes(), math.inf)
+    generator = np.random.default_rng(7)
+    background = np.array([0.0021, 0.3, 0.0021, 0.31, 5.0]).repeat(40)
+    scores = generator.uniform(3.0, 45.0, (200, 2))
+    rates = tail.log_rates(scores, background)
+    places = tail.places(background)
+    lower = places.astype(np.int64)
+    part = places - lower
+    below = [tail.node(int(k)).look_up(s)[()] for k, s in zip(lower, scores[:, 0], strict=True)]
+    above = [tail.node(int(k) + 1).look_up(s)[()] for k, s in zip(lower, scores[:, 1], strict=True)]
+    # Beyond the largest score the kernel is a rounding more cautious.
+    expected = (1 - part) * np.array(below) + part * np.array(above)
+    assert rates == pytest.approx(expected, abs=1.1e-3)
+
+
+@pytest.mark.parametrize("n_pulses", [math.inf, 10.0])
+def test_a_first_look_asks_more(n_pulses: float) -> None:
+    """Boxes of proper spots hold what every box must hold, and more where photons are not few."""
+    tail = tail_of(n_pulses, 0.0, 0.0)
+    assert (tail.strong_needs >= tail.box_needs).all()
+    many = (tail.nodes > 0.1) & (tail.nodes < 3.0)
+    assert (tail.strong_needs > tail.box_needs)[many].all()
+    assert (np.diff(tail.box_needs.astype(int)) >= 0).all()
+
+
+def test_a_part_of_the_boxes() -> None:
+    """A hundredth of the boxes that may pass is a hundredth, up to whole photons."""
+    backgrounds = np.array([0.3, 1.0, 10.0])
+    needs = box_thresholds(backgrounds, math.inf, 0.01)
+    for level, need in zip(backgrounds, needs, strict=True):
+        assert poisson.sf(int(need) - 1, 9 * level) >= 7e-6 > poisson.sf(int(need), 9 * level)
+
+
+@pytest.mark.parametrize("n_pulses", [math.inf, 10.0])
+def test_boxes_between_nodes(n_pulses: float) -> None:
+    """Between nodes a box must hold what lies between, and never less where it is brighter."""
+    tail = tail_of(n_pulses, 0.0, 0.0)
+    places = np.linspace(0.0, len(tail.nodes) - 2.01, 4000)
+    needs = tail.box_needs_at(places)
+    lower = places.astype(np.int64)
+    assert (np.diff(needs) >= 0).all()
+    assert (needs >= tail.box_needs[lower]).all()
+    assert (needs <= tail.box_needs[lower + 1]).all()
+    whole = np.arange(len(tail.nodes) - 2)
+    assert np.array_equal(tail.box_needs_at(whole.astype(float)), tail.box_needs[whole])

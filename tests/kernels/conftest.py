@@ -30,3 +30,21 @@ def naive_peakfinder8() -> ModuleType:
 def naive_photons() -> ModuleType:
     """Return the pixel-by-pixel photon lists."""
     return _load("naive_photons")
+
+
+@pytest.fixture(scope="session")
+def naive_lz4() -> ModuleType:
+    """Return the byte-by-byte decoder."""
+    return _load("naive_lz4")
+
+
+@pytest.fixture(scope="session")
+def naive_planes() -> ModuleType:
+    """Return the pixel-by-pixel bit planes."""
+    return _load("naive_planes")
+
+
+@pytest.fixture(scope="session")
+def naive_canvas() -> ModuleType:
+    """Return the conversions between counts and bit planes on a canvas."""
+    return _load("naive_canvas")

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import math
+from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import logsumexp
 from scipy.stats import binom, poisson
 
-from cxlsfind.finding.poisson.scores import build_tables, component_strengths, component_weights
-from cxlsfind.finding.poisson.shapes import round_bank
-from cxlsfind.kernels.likelihood import score_positions
+from cxlsfind.finding.poisson.scores import (
+    build_tables,
+    component_strengths,
+    component_weights,
+    typical_photons,
+)
+from cxlsfind.finding.poisson.shapes import round_shapes
+from cxlsfind.kernels.likelihood import ScoreTables, score_patches, score_positions
+
+#: Rows and pixels a row of the sheets on which windows are laid.
+N_ROWS, STRIDE = 16, 128
 
 
 def direct_score(
     window: np.ndarray, usable: np.ndarray, node: int, n_pulses: float, background: float
 ) -> float:
     """Probability of the counts with a spot over that without, averaged over components."""
-    bank = round_bank()
+    (bank,) = round_shapes().banks
     strength = component_strengths(bank, np.array([background]))[0]
     total = 0.0
     for spot, weight in zip(strength.T, component_weights(bank), strict=True):
@@ -31,12 +43,58 @@ def direct_score(
     return math.log(total)
 
 
+def score_on_planes(
+    naive: ModuleType,
+    counts: np.ndarray,
+    usable: np.ndarray,
+    positions: np.ndarray,
+    nodes: np.ndarray,
+    tables: ScoreTables,
+    n_planes: int,
+) -> np.ndarray:
+    """Return the scores of counts [ss, fs] at flat positions, from as many planes."""
+    scores = np.full(len(positions), np.nan, np.float32)
+    score_positions(
+        naive.planes_of(counts.ravel(), n_planes),
+        *naive.listed(counts.ravel(), n_planes),
+        naive.words_of(usable.ravel()),
+        counts.shape[1],
+        positions.astype(np.int32),
+        nodes.astype(np.int64),
+        tables,
+        round_shapes().banks[0].half,
+        scores,
+    )
+    return scores
+
+
+def score_window(
+    naive: ModuleType,
+    counts: np.ndarray,
+    usable: np.ndarray,
+    nodes: np.ndarray,
+    tables: ScoreTables,
+    n_planes: int,
+) -> np.ndarray:
+    """Return the scores of the middle of a window [ss, fs], laid across two words."""
+    half = len(counts) // 2
+    row, column = N_ROWS // 2, 65
+    place = slice(row - half, row + half + 1), slice(column - half, column + half + 1)
+    sheet, flags = np.zeros((N_ROWS, STRIDE), np.int64), np.ones((N_ROWS, STRIDE), np.bool_)
+    sheet[place], flags[place] = counts, usable
+    positions = np.full(len(nodes), row * STRIDE + column)
+    return score_on_planes(naive, sheet, flags, positions, nodes, tables, n_planes)
+
+
 @pytest.mark.parametrize("n_pulses", [math.inf, 10.0])
 @pytest.mark.parametrize("masked", [False, True])
-def test_score_is_the_likelihood_ratio(n_pulses: float, masked: bool) -> None:
+@pytest.mark.parametrize("n_planes", [2, 3, 6])
+def test_score_is_the_likelihood_ratio(
+    naive_canvas: ModuleType, n_pulses: float, masked: bool, n_planes: int
+) -> None:
     """Both nodes agree with the ratio of probabilities, with and without unusable pixels."""
     generator = np.random.default_rng(3)
-    tables = build_tables(round_bank(), n_pulses)
+    tables = build_tables(round_shapes().banks[0], n_pulses)
     node = int(np.argmin(np.abs(tables.log_background - math.log(0.2))))
     counts = generator.poisson(0.2, (9, 9)).astype(np.uint16)
     counts[4, 4] += 4
@@ -44,29 +102,119 @@ def test_score_is_the_likelihood_ratio(n_pulses: float, masked: bool) -> None:
     if masked:
         usable[3, 2:5] = False
         counts[~usable] = 0
-    scores = np.empty((1, 2), np.float32)
-    position = np.array([4 * 9 + 4], np.int32)
-    lower = np.array([node], np.int32)
-    score_positions(counts.ravel(), usable.ravel(), 9, position, lower, tables, 3, scores)
+    nodes = np.array([node, node + 1])
+    scores = score_window(naive_canvas, counts, usable, nodes, tables, n_planes)
     window = counts[1:8, 1:8].ravel().astype(float)
     inside = usable[1:8, 1:8].ravel()
     for column in (0, 1):
         background = math.exp(tables.log_background[node + column])
         expected = direct_score(window, inside, node + column, n_pulses, background)
-        assert scores[0, column] == pytest.approx(expected, abs=2e-4)
+        assert scores[column] == pytest.approx(expected, abs=2e-4)
 
 
-def test_unusable_pixels_count_as_empty_where_photons_are_few() -> None:
+def test_unusable_pixels_count_as_empty_where_photons_are_few(naive_canvas: ModuleType) -> None:
     """Below the forgiving background a mask beside a photon gains nothing."""
-    tables = build_tables(round_bank(), math.inf)
-    node = np.array([int(np.argmin(np.abs(tables.log_background - math.log(1e-3))))], np.int32)
+    tables = build_tables(round_shapes().banks[0], math.inf)
+    node = int(np.argmin(np.abs(tables.log_background - math.log(1e-3))))
+    nodes = np.array([node, node + 1])
     counts = np.zeros((9, 9), np.uint16)
     counts[4, 4] = 1
-    position = np.array([40], np.int32)
-    open_score = np.empty((1, 2), np.float32)
-    masked_score = np.empty((1, 2), np.float32)
     usable = np.ones((9, 9), np.bool_)
-    score_positions(counts.ravel(), usable.ravel(), 9, position, node, tables, 3, open_score)
+    open_score = score_window(naive_canvas, counts, usable, nodes, tables, 2)
     usable[:, 5:] = False
-    score_positions(counts.ravel(), usable.ravel(), 9, position, node, tables, 3, masked_score)
+    masked_score = score_window(naive_canvas, counts, usable, nodes, tables, 2)
     assert np.array_equal(open_score, masked_score)
+
+
+@given(
+    st.integers(2, 6),
+    st.sampled_from([0.0, 0.02, 0.5, 9.0]),
+    st.sampled_from([math.inf, 10.0]),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=40)
+def test_scores_anywhere_in_words(
+    naive_canvas: ModuleType, n_planes: int, mean: float, n_pulses: float, seed: int
+) -> None:
+    """Wherever a window lies in its words, tables times counts are summed over its pixels.
+
+    Unusable pixels give back what the tables forgive, and counts beyond the planes are had from
+    the list.
+    """
+    generator = np.random.default_rng(seed)
+    tables = build_tables(round_shapes().banks[0], n_pulses)
+    usable = generator.random((N_ROWS, STRIDE)) < generator.choice([0.3, 0.95, 1.0])
+    counts = generator.poisson(mean, usable.shape) * usable
+    full = 2**n_planes - 1
+    odd = usable & (generator.random(usable.shape) < 0.01)
+    counts[odd] = generator.choice([full - 1, full, full + 1, 300], odd.sum())
+    row, column = generator.integers(3, N_ROWS - 4, 120), generator.integers(3, STRIDE - 3, 120)
+    nodes = generator.integers(0, len(tables.log_background), 120)
+    positions = row * STRIDE + column
+    scores = score_on_planes(naive_canvas, counts, usable, positions, nodes, tables, n_planes)
+    for number, node in enumerate(nodes):
+        window = (
+            slice(row[number] - 3, row[number] + 4),
+            slice(column[number] - 3, column[number] + 4),
+        )
+        gone = ~usable[window].ravel()
+        sums = counts[window].ravel() @ tables.log_ratio[node].astype(float)
+        sums += tables.log_weight - tables.total[node] + tables.forgiven[node][gone].sum(axis=0)
+        expected = float(logsumexp(sums))
+        rounding = 3e-6 * (abs(sums).max() + tables.total[node].max())
+        assert scores[number] == pytest.approx(expected, abs=2e-4 + rounding)
+
+
+@pytest.mark.parametrize("n_planes", [2, 6])
+def test_scores_do_not_depend_on_the_number_of_planes(
+    naive_canvas: ModuleType, n_planes: int
+) -> None:
+    """The same counts give the same bits of the score, with a long list or without one."""
+    generator = np.random.default_rng(4)
+    tables = build_tables(round_shapes().banks[0], math.inf)
+    counts = generator.poisson(2.0, (N_ROWS, STRIDE))
+    usable = np.ones(counts.shape, np.bool_)
+    positions = generator.choice(np.arange(4 * STRIDE + 3, 12 * STRIDE), 200)
+    nodes = np.full(200, 100)
+    with_few = score_on_planes(naive_canvas, counts, usable, positions, nodes, tables, n_planes)
+    with_many = score_on_planes(naive_canvas, counts, usable, positions, nodes, tables, 8)
+    assert np.array_equal(with_few, with_many)
+
+
+@pytest.mark.parametrize(("mean", "box_need"), [(0.02, 1), (0.02, 2), (0.3, 4), (3.0, 30)])
+def test_patches_are_scored_as_frames_are(
+    naive_canvas: ModuleType, mean: float, box_need: int
+) -> None:
+    """Middles that beat their neighbours have the scores of the same pixels on a canvas."""
+    generator = np.random.default_rng(int(100 * mean) + box_need)
+    tables = build_tables(round_shapes().banks[0], math.inf)
+    node = int(np.argmin(np.abs(tables.log_background - math.log(mean))))
+    half, radius, lowest = 3, 2, 0.5
+    side = 2 * (half + radius) + 1
+    patches = generator.poisson(mean, (150, side, side)).astype(np.uint16)
+    most = 2 * int(typical_photons(np.array([mean]))[0])
+    patches[:, half + radius, half + radius] += generator.integers(0, most, 150).astype(np.uint16)
+    ours = np.empty((150, 2), np.float32)
+    score_patches(patches, node, tables, half, radius, box_need, lowest, ours)
+    steps = np.arange(-radius, radius + 1)
+    near = (8 + steps[:, None]) * STRIDE + 62 + steps
+    usable = np.ones((N_ROWS, STRIDE), np.bool_)
+    n_maxima = 0
+    for number, patch in enumerate(patches):
+        sheet = np.zeros((N_ROWS, STRIDE), np.int64)
+        sheet[8 - side // 2 : 9 + side // 2, 62 - side // 2 : 63 + side // 2] = patch
+        nodes = np.full(near.size, node)
+        scores = score_on_planes(naive_canvas, sheet, usable, near.ravel(), nodes, tables, 4)
+        boxes = naive_canvas.box_sums(sheet.ravel(), STRIDE)[near.ravel()]
+        scores[boxes < box_need] = -np.inf
+        middle = near.size // 2
+        # Of equals the first is taken.
+        if scores[middle] >= lowest and np.argmax(scores) == middle:
+            n_maxima += 1
+            above = score_on_planes(
+                naive_canvas, sheet, usable, near.ravel()[[middle]], nodes[:1] + 1, tables, 4
+            )
+            assert ours[number].tolist() == [scores[middle], above[0]]
+        else:
+            assert np.isnan(ours[number]).all()
+    assert 10 < n_maxima < 150

@@ -1,10 +1,11 @@
 """Expected background photons per pixel: a shape shared by the frames of a block, times scales.
 
-The model of frame t at pixel x in ring r is ``b = shape(x) * scale_t(r)``: the shape is the
-smoothed mean of each ring, corrected by tiles where the frames show structure that rings do not
-have; the scale is smooth in radius. Means are used throughout: medians are zero below 0.7
-photons per pixel, and clipping at multiples of sigma throws real photons away. Counts are cut at
-caps that a background pixel does not reach, and pixels around found spots are left out.
+The model of frame t at pixel x in ring r is ``b = profile(r) * factor(x) * scale_t(r)``: the
+profile is the smoothed mean of each ring, the factor corrects it tile by tile where the frames
+show structure that rings do not have, and the scale is smooth in radius. Means are used
+throughout: medians are zero below 0.7 photons per pixel, and clipping at multiples of sigma throws
+real photons away. Counts are cut at caps that a background pixel does not reach, and pixels around
+found spots are left out.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.finding.poisson.canvas import Canvas
-from cxlsfind.finding.poisson.tiles import tile_correction
-from cxlsfind.kernels.photon_scan import add_capped, histogram_by_ring, sum_by_ring
+from cxlsfind.finding.poisson.canvas import Canvas, PlacedFrame
+from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
+from cxlsfind.finding.poisson.tiles import no_correction, tile_correction
+from cxlsfind.kernels.background_maps import sum_rings
+from cxlsfind.kernels.plane_sums import add_planes, spread_totals, sum_words, take_out
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
-
-#: Frames from which the caps of a block are taken, and bins of their histograms.
-_CAP_FRAMES = 8
-_CAP_BINS = 64
+Places = npt.NDArray[np.int32]
 
 #: Photons on which the mean of a ring should rest, by background per pixel: about the inverse
 #: square of the relative error at which false peaks rise by a tenth.
@@ -37,141 +37,129 @@ _MOST_ZONES = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PlacedFrame:
-    """Photons of one frame on the canvas: pixels (int32, -1 off it) and counts (uint32)."""
-
-    place: npt.NDArray[np.int32]
-    count: npt.NDArray[np.uint32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Surroundings:
-    """What does not change from frame to frame: canvas, rings and usable pixels.
-
-    Parameters
-    ----------
-    ring
-        Radius bin of every canvas pixel, -1 outside; int32.
-    usable
-        Per canvas pixel; False wherever ``ring`` is negative.
-    n_rings
-        Number of radius bins.
-    """
-
-    canvas: Canvas
-    ring: npt.NDArray[np.int32]
-    usable: npt.NDArray[np.bool_]
-    n_rings: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Background:
     """Background of consecutive frames that share a shape.
 
     Parameters
     ----------
-    shape
-        Photons per pixel at scale 1 on the canvas, zero outside the rings; float32.
+    profile
+        Photons per pixel of each ring at scale 1; float64.
+    factor
+        By how much tiles exceed it; float32, shape (tiles down, tiles across).
     scales
         Scale of each frame in each ring, shape (frames, rings); float32.
-    profile
-        Shape averaged over rings, photons per pixel; float64.
-    caps
-        Largest count that background makes, per ring; int64.
     """
 
-    shape: npt.NDArray[np.float32]
-    scales: npt.NDArray[np.float32]
     profile: FloatArray
-    caps: IntArray
+    factor: npt.NDArray[np.float32]
+    scales: npt.NDArray[np.float32]
 
 
-def count_caps(frames: Sequence[PlacedFrame], around: Surroundings) -> IntArray:
-    """Return, per ring, a count that its background pixels practically never exceed.
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """Photons of consecutive frames, pixel by pixel and frame by frame.
 
-    The level is taken from the share of empty pixels, or from the median where most pixels hold
-    photons: neither is moved by spots.
+    Parameters
+    ----------
+    totals
+        Sum over frames at every canvas pixel; uint32.
+    bins
+        Sum over bins of radius of every frame, shape (frames, bins); int64.
     """
-    chosen = frames[:: max(1, len(frames) // _CAP_FRAMES)]
-    histogram = np.zeros((around.n_rings, _CAP_BINS), np.int64)
-    for frame in chosen:
-        histogram_by_ring(frame.place, frame.count, around.usable, around.ring, histogram)
-    n_pixels = len(chosen) * ring_sizes(around)
-    filled = histogram.sum(axis=1)
-    empty = np.maximum(n_pixels - filled, 0.5)
-    histogram[:, 0] = np.maximum(n_pixels - filled, 0)
-    middle = (np.cumsum(histogram, axis=1) * 2 < n_pixels[:, None]).sum(axis=1)
-    sparse = -np.log(np.minimum(empty / np.maximum(n_pixels, 1), 1.0))
-    level = np.where(middle > 0, middle + 0.7, sparse)
-    # A ring of few photons knows its level badly; neighbours lend theirs.
-    width = 15
-    level = np.maximum(level, np.convolve(level, np.ones(width) / width, mode="same"))
-    caps: IntArray = np.ceil(level + 7.0 * np.sqrt(level) + 3.0).astype(np.int64)
-    caps[middle >= _CAP_BINS - 1] = np.iinfo(np.int64).max
-    return caps
+
+    totals: npt.NDArray[np.uint32]
+    bins: IntArray
 
 
-def ring_sizes(around: Surroundings) -> IntArray:
-    """Return the number of usable pixels in each ring."""
-    sizes: IntArray = np.bincount(around.ring[around.usable], minlength=around.n_rings).astype(
-        np.int64
-    )
-    return sizes
-
-
-def ring_sums(frames: Sequence[PlacedFrame], around: Surroundings, caps: IntArray) -> IntArray:
-    """Return the capped photons of every frame in every ring, shape (frames, rings)."""
-    sums = np.zeros((len(frames), around.n_rings), np.int64)
+def bin_sums(frames: Sequence[PlacedFrame], around: Surroundings) -> IntArray:
+    """Return the photons of every frame by radius, as far as the planes count them."""
+    sums = np.zeros((len(frames), around.n_bins), np.int64)
     for number, frame in enumerate(frames):
-        sum_by_ring(frame.place, frame.count, around.usable, around.ring, caps, sums[number])
+        sum_words(frame.planes, around.word_bin, sums[number])
     return sums
 
 
-def estimate_background(
+def total_counts(
+    planes: Sequence[npt.NDArray[np.uint64]], canvas: Canvas
+) -> npt.NDArray[np.uint32]:
+    """Return the sum over frames of what their planes hold, at every canvas pixel."""
+    n_bits = max(len(each) for each in planes) + len(planes).bit_length()
+    totals = np.zeros((n_bits, canvas.n_words), np.uint64)
+    for each in planes:
+        add_planes(each, totals)
+    values = np.empty(canvas.size, np.uint32)
+    spread_totals(totals, values)
+    return values
+
+
+def cut_spots(
     frames: Sequence[PlacedFrame],
     around: Surroundings,
+    sums: Sums,
     caps: IntArray,
-    cut_out: Sequence[npt.NDArray[np.int32]],
-    *,
-    with_tiles: bool,
+    cut_out: Sequence[Places],
+) -> Sums:
+    """Return sums without the pixels of spots, and with what planes could not count of others.
+
+    Parameters
+    ----------
+    caps
+        Largest count that background makes, per ring.
+    cut_out
+        Per frame, canvas pixels that belong to spots; ascending and usable.
+    """
+    totals, bins = sums.totals.copy(), sums.bins.copy()
+    for frame, row, cut in zip(frames, bins, cut_out, strict=True):
+        take_out(frame.planes, cut, around.word_bin, totals, row)
+        kept = around.usable[frame.place] & ~_is_listed(frame.place, cut)
+        place = frame.place[kept]
+        most = np.minimum(frame.count[kept].astype(np.int64), caps[around.ring[place]])
+        more = np.maximum(most - frame.full, 0)
+        totals[place] += more.astype(np.uint32)
+        np.add.at(row, around.word_bin[place >> 6], more)
+    return Sums(totals, bins)
+
+
+def estimate_background(
+    sums: Sums, around: Surroundings, cut_out: Sequence[Places], *, with_tiles: bool
 ) -> Background:
     """Estimate the background of frames that share a shape.
 
     Parameters
     ----------
+    sums
+        Photons outside the pixels cut out.
     cut_out
-        Per frame, canvas pixels that belong to spots and are left out; distinct, all usable.
+        Per frame, canvas pixels that were left out; distinct, all usable.
     with_tiles
         Whether to look for structure that rings do not have.
     """
-    sums = ring_sums(frames, around, caps).astype(np.float64)
-    exposed = np.broadcast_to(ring_sizes(around).astype(np.float64), sums.shape).copy()
-    kept = [_without(frame, pixels) for frame, pixels in zip(frames, cut_out, strict=True)]
-    for number, (frame, pixels) in enumerate(zip(kept, cut_out, strict=True)):
-        if pixels.size:
-            rings = around.ring[pixels]
-            exposed[number] -= np.bincount(rings, minlength=around.n_rings)
-            sums[number] = 0.0
-            sums[number] = ring_sums([frame], around, caps)[0]
-    everything = max(float(exposed[0].sum()), 1.0)
-    level = np.maximum(sums.sum(axis=1), 0.5) / everything
-    weight = level @ exposed
-    profile = smooth_profile(sums.sum(axis=0), weight, float(level.mean()))
-    scales = frame_scales(sums, exposed, profile)
-    inside = around.ring >= 0
-    shape = np.zeros(around.canvas.size, np.float32)
-    shape[inside] = profile[around.ring[inside]]
+    ring_totals = np.zeros(around.n_rings, np.int64)
+    sum_rings(sums.totals, around.ring, around.usable, ring_totals)
+    n_cut = np.array([cut.size for cut in cut_out])
+    level = np.maximum(sums.bins.sum(axis=1), 0.5) / np.maximum(around.n_pixels - n_cut, 1)
+    rings_cut = around.ring[np.concatenate([np.empty(0, np.int32), *cut_out])]
+    owner = np.repeat(np.arange(len(cut_out)), n_cut)
+    weight = level.sum() * around.ring_sizes
+    weight -= np.bincount(rings_cut, level[owner], minlength=around.n_rings)
+    profile = smooth_profile(ring_totals.astype(np.float64), weight, float(level.mean()))
+    scales = frame_scales(sums.bins, around, profile, cut_out)
+    factor = no_correction(around.tiles)
     if with_tiles:
-        total = np.zeros(around.canvas.size, np.uint32)
-        for frame in kept:
-            add_capped(frame.place, frame.count, around.usable, around.ring, caps, total)
-        expected = np.zeros(around.canvas.size, np.float32)
-        expected[around.usable] = (profile * scales.sum(axis=0))[around.ring[around.usable]]
-        for number, pixels in enumerate(cut_out):
-            rings = around.ring[pixels]
-            expected[pixels] -= (profile[rings] * scales[number, rings]).astype(np.float32)
-        shape *= tile_correction(total, expected, around.canvas)
-    return Background(shape, scales.astype(np.float32), profile, caps)
+        expected = around.tiles.expected(profile * scales.sum(axis=0))
+        lost = (profile * scales)[owner, rings_cut]
+        pixels = np.concatenate([np.empty(0, np.int32), *cut_out])
+        tiles = around.tiles.of(pixels)
+        expected -= np.bincount(tiles, lost, minlength=expected.size).reshape(expected.shape)
+        factor = tile_correction(around.tiles.seen(sums.totals, around.usable), expected)
+    return Background(profile, factor, scales.astype(np.float32))
+
+
+def count_caps(background: Background) -> IntArray:
+    """Return, per ring, a count that its background pixels practically never exceed."""
+    level = background.profile * background.scales.max(axis=0) * float(background.factor.max())
+    caps: IntArray = np.ceil(level + 7.0 * np.sqrt(level) + 3.0).astype(np.int64)
+    return caps
 
 
 def smooth_profile(sums: FloatArray, weight: FloatArray, level: float) -> FloatArray:
@@ -237,7 +225,9 @@ def _widths(n_rings: int) -> list[int]:
     return widths
 
 
-def frame_scales(sums: FloatArray, exposed: FloatArray, profile: FloatArray) -> FloatArray:
+def frame_scales(
+    bins: IntArray, around: Surroundings, profile: FloatArray, cut_out: Sequence[Places]
+) -> FloatArray:
     """Return the scale of every frame in every ring, photons per pixel at profile 1.
 
     Each frame has one scale, and differences between zones of radius as far as they exceed
@@ -245,38 +235,56 @@ def frame_scales(sums: FloatArray, exposed: FloatArray, profile: FloatArray) -> 
 
     Parameters
     ----------
-    sums, exposed
-        Photons and pixels, shape (frames, rings).
+    bins
+        Photons outside the pixels cut out, shape (frames, bins of radius).
     profile
         Relative photons per pixel of each ring.
+    cut_out
+        Per frame, canvas pixels that were left out.
     """
-    expected = exposed * profile
-    total = np.maximum(sums.sum(axis=1), 0.5)
-    scale = total / np.maximum(expected.sum(axis=1), 1e-300)
+    expected = float((around.ring_sizes * profile).sum())
+    lost = np.array([profile[around.ring[cut]].sum() for cut in cut_out])
+    total = np.maximum(bins.sum(axis=1), 0.5)
+    scale = total / np.maximum(expected - lost, 1e-300)
     n_zones = int(np.clip(np.median(total) / _ZONE_PHOTONS, 1, _MOST_ZONES))
     if n_zones == 1:
         return np.repeat(scale[:, None], len(profile), axis=1)
-    share = _running(expected.mean(axis=0))
-    middle = 0.5 * (share[1:] + share[:-1]) / share[-1]
+    pixels = np.zeros(around.n_bins, np.int64)
+    sum_words(around.usable_words[None, :], around.word_bin, pixels)
+    exposed = np.array(
+        [
+            1.0
+            - np.bincount(around.word_bin[cut >> 6], minlength=len(pixels)) / np.maximum(pixels, 1)
+            for cut in cut_out
+        ]
+    )
+    shape = bins.sum(axis=0) / np.maximum((scale[:, None] * exposed).sum(axis=0), 1e-300)
+    share = _running(shape)
+    middle = 0.5 * (share[1:] + share[:-1]) / max(share[-1], 1e-300)
     zone = np.minimum((middle * n_zones).astype(np.int64), n_zones - 1)
-    members = np.zeros((len(profile), n_zones))
-    members[np.arange(len(profile)), zone] = 1.0
-    hoped = np.maximum((expected * scale[:, None]) @ members, 0.5)
-    excess = sums @ members / hoped - 1.0
+    members = np.zeros((len(shape), n_zones))
+    members[np.arange(len(shape)), zone] = 1.0
+    hoped = np.maximum((shape * scale[:, None] * exposed) @ members, 0.5)
+    excess = bins @ members / hoped - 1.0
     chance = n_zones - 1.0
     square = (hoped * excess**2).sum(axis=1)
     spread = np.maximum(square - chance - 2.0 * np.sqrt(2.0 * chance), 0.0) / hoped.sum(axis=1)
     shrunk = excess * spread[:, None] / np.maximum(spread[:, None] + 1.0 / hoped, 1e-300)
-    centres = np.array([middle[zone == number].mean() for number in range(n_zones)])
+    radius = RINGS_PER_BIN * (np.arange(len(shape)) + 0.5)
+    known = np.flatnonzero(shape @ members)
+    centres = ((shape * radius) @ members)[known] / (shape @ members)[known]
+    rings = np.arange(len(profile)) + 0.5
     scales: FloatArray = np.array(
-        [scale[t] * (1.0 + np.interp(middle, centres, shrunk[t])) for t in range(len(sums))]
+        [scale[t] * (1.0 + np.interp(rings, centres, shrunk[t, known])) for t in range(len(bins))]
     )
     positive: FloatArray = np.maximum(scales, 1e-3 * scale[:, None])
     return positive
 
 
-def _without(frame: PlacedFrame, pixels: npt.NDArray[np.int32]) -> PlacedFrame:
-    if not pixels.size:
-        return frame
-    kept = ~np.isin(frame.place, pixels)
-    return PlacedFrame(frame.place[kept], frame.count[kept])
+def _is_listed(places: Places, cut: Places) -> npt.NDArray[np.bool_]:
+    """Tell which places stand in an ascending list."""
+    if not cut.size:
+        return np.zeros(len(places), np.bool_)
+    where = np.minimum(np.searchsorted(cut, places), cut.size - 1)
+    listed: npt.NDArray[np.bool_] = cut[where] == places
+    return listed

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.finding.poisson.background import PlacedFrame, Surroundings
+from cxlsfind.finding.poisson.background import Background
+from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.scores import expected_photons
+from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.thresholds import LOWEST_SCORE, MAXIMUM_RADIUS, NullTail
+from cxlsfind.finding.poisson.tiles import SIDE
+from cxlsfind.kernels.background_maps import find_directions, lowest_of_words
 from cxlsfind.kernels.likelihood import score_positions
-from cxlsfind.kernels.maxima import describe_positions, mark_maxima
-from cxlsfind.kernels.photon_scan import SEGMENT, clear_photons, scan_boxes, scatter_photons
+from cxlsfind.kernels.maxima import background_at, mark_maxima, weigh_boxes
+from cxlsfind.kernels.plane_scan import CHUNK, ask_words, scan_boxes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,120 +46,226 @@ class Candidates:
     background: FloatArray
 
 
-class Scanner:
-    """Finds candidates; owns the sheets that a frame is spread on, so one per thread."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Crowd:
+    """Pixels of a frame whose 3x3 box holds many photons.
 
-    def __init__(self, around: Surroundings, tail: NullTail) -> None:
-        self._around = around
-        self._tail = tail
-        self._segment_ring = np.maximum(around.ring.reshape(-1, SEGMENT)[:, SEGMENT // 2], 0)
-        self._log_step = math.log(tail.nodes[1] / tail.nodes[0])
-        self.sheet = np.zeros(around.canvas.size, np.uint16)
+    Parameters
+    ----------
+    position
+        Canvas pixels, ascending; int32.
+    box, sharpness
+        Photons in the box (int64), and photons weighted as a spot (float32).
+    asked
+        Photons that boxes had to hold, by word; uint16.
+    """
+
+    position: npt.NDArray[np.int32]
+    box: npt.NDArray[np.int64]
+    sharpness: npt.NDArray[np.float32]
+    asked: npt.NDArray[np.uint16]
+
+
+class Scanner:
+    """Finds candidates; owns the sheet of scores, so one per thread."""
+
+    def __init__(self, around: Surroundings) -> None:
         self._score_sheet = np.full(around.canvas.size, -np.inf, np.float32)
         self._found = np.empty(1 << 15, np.int32)
 
-    def lay_out(self, frame: PlacedFrame) -> None:
-        """Spread a frame's photons on the sheet; :meth:`clear` must follow."""
-        scatter_photons(frame.place, frame.count, self._around.usable, self.sheet)
+    def crowd(
+        self, frame: PlacedFrame, around: Surroundings, asked: npt.NDArray[np.uint16]
+    ) -> Crowd:
+        """Return the pixels of a frame whose 3x3 box holds what its word asks."""
+        everywhere = np.ones(-(-len(asked) // CHUNK), np.bool_)
+        return _weigh(frame, around, self._scan(frame, around, asked, everywhere), asked)
 
-    def clear(self, frame: PlacedFrame) -> None:
-        """Take a frame's photons off the sheet."""
-        clear_photons(frame.place, self.sheet)
-
-    def crowded(
+    def more_crowd(
         self,
         frame: PlacedFrame,
-        lowest: npt.NDArray[np.float32],
-        scale: npt.NDArray[np.float32],
-    ) -> npt.NDArray[np.int32]:
-        """Return pixels of the sheet whose 3x3 box is rare enough to deserve a score.
+        around: Surroundings,
+        asked: npt.NDArray[np.uint16],
+        known: Crowd,
+    ) -> Crowd:
+        """Return the pixels of a frame that were crowded before, and what less is asked of."""
+        less = np.add.reduceat(asked < known.asked, np.arange(0, len(asked), CHUNK)) > 0
+        if not less.any():
+            return known
+        old = ~less[known.position // (WORD * CHUNK)]
+        new = _weigh(frame, around, self._scan(frame, around, asked, less), asked)
+        position = np.concatenate([known.position[old], new.position])
+        order = np.argsort(position, kind="stable")
+        return Crowd(
+            position[order],
+            np.concatenate([known.box[old], new.box])[order],
+            np.concatenate([known.sharpness[old], new.sharpness])[order],
+            asked,
+        )
 
-        Parameters
-        ----------
-        lowest
-            :func:`lowest_of_segments` of the background's shape.
-        scale
-            The frame's scale in every ring.
-        """
-        around = self._around
-        stride = around.canvas.stride
-        # The scale varies slowly with radius: one value per segment is enough for a pre-choice.
-        level = expected_photons(lowest * scale[self._segment_ring], self._tail.n_pulses)
-        node = np.log(level / self._tail.nodes[0]) / self._log_step
-        needs = self._tail.box_needs[
-            np.clip(node, 0, len(self._tail.box_needs) - 1).astype(np.int64)
-        ]
-        rows = np.bincount(frame.place[frame.place >= 0] // stride, minlength=around.canvas.n_rows)
+    def _scan(
+        self,
+        frame: PlacedFrame,
+        around: Surroundings,
+        asked: npt.NDArray[np.uint16],
+        chosen: npt.NDArray[np.bool_],
+    ) -> npt.NDArray[np.int32]:
+        words_per_row = around.canvas.words_per_row
         while True:
-            n_found = scan_boxes(self.sheet, stride, around.usable, rows, needs, self._found)
+            n_found = scan_boxes(
+                frame.planes, around.usable_words, words_per_row, asked, chosen, self._found
+            )
             if n_found <= self._found.size:
                 return self._found[:n_found].copy()
             self._found = np.empty(2 * n_found, np.int32)
 
     def score(
         self,
-        crowded: npt.NDArray[np.int32],
-        shape: npt.NDArray[np.float32],
-        scale: npt.NDArray[np.float32],
+        frame: PlacedFrame,
+        around: Surroundings,
+        tail: NullTail,
+        crowd: Crowd,
+        level: FloatArray,
+        factor: npt.NDArray[np.float32],
     ) -> Candidates:
-        """Score crowded pixels of the frame on the sheet and return the local maxima."""
-        around = self._around
-        background = np.empty(crowded.size, np.float32)
-        boxes = np.empty(crowded.size, np.int64)
-        sharpness = np.empty(crowded.size, np.float32)
-        describe_positions(
-            crowded,
-            self.sheet,
-            shape,
-            scale,
-            around.ring,
-            around.canvas.stride,
-            background,
-            boxes,
-            sharpness,
-        )
-        background = expected_photons(background, self._tail.n_pulses)
-        places = self._tail.places(background.astype(np.float64))
-        # The scan asked the darkest pixel of a segment; the tail holds for this pixel's level.
-        enough = boxes >= self._tail.box_needs[places.astype(np.int64)]
-        positions, background, places = crowded[enough], background[enough], places[enough]
-        lower = places.astype(np.int32)
-        at_nodes = np.empty((positions.size, 2), np.float32)
-        score_positions(
-            self.sheet,
-            around.usable,
-            around.canvas.stride,
-            positions,
-            lower,
-            self._tail.tables,
-            self._tail.bank.half,
-            at_nodes,
-        )
-        part = (places - lower).astype(np.float32)
-        scores = (1 - part) * at_nodes[:, 0] + part * at_nodes[:, 1]
+        """Score crowded pixels of a frame and return the local maxima.
+
+        Parameters
+        ----------
+        level, factor
+            Background of the frame: counts per pixel of each ring, and the factor of each tile.
+        """
+        stride = around.canvas.stride
+        background = np.empty(len(crowd.position))
+        background_at(crowd.position, level, factor, SIDE, around.ring, stride, background)
+        background = expected_photons(background, tail.n_pulses)
+        places = tail.places(background)
+        # The scan asked the darkest pixel of a word; the tail holds for this pixel's level.
+        enough = crowd.box >= tail.box_needs_at(places)
+        positions, background, places = crowd.position[enough], background[enough], places[enough]
+        below = places.astype(np.int64)
+        direction = directions_at(positions, around, len(tail.tables))
+        scores = self._scores(frame, around, tail, positions, below, direction)
         largest = np.empty(positions.size, np.bool_)
+        # Which of two neighbours is the larger is asked at the lower node, as for the tail.
         mark_maxima(
             positions,
             scores,
-            sharpness[enough],
+            crowd.sharpness[enough],
             BRIGHT_SCORE,
-            around.canvas.stride,
+            stride,
             MAXIMUM_RADIUS,
             self._score_sheet,
             largest,
         )
         kept = largest & (scores >= LOWEST_SCORE)
+        positions, places, below = positions[kept], places[kept], below[kept]
+        above = self._scores(frame, around, tail, positions, below + 1, direction[kept])
+        at_nodes = np.column_stack([scores[kept], above]).astype(np.float64)
+        part = places - below
         return Candidates(
-            positions[kept],
-            scores[kept].astype(np.float64),
-            at_nodes[kept].astype(np.float64),
-            background[kept].astype(np.float64),
+            positions,
+            (1.0 - part) * at_nodes[:, 0] + part * at_nodes[:, 1],
+            at_nodes,
+            background[kept],
         )
 
+    def _scores(
+        self,
+        frame: PlacedFrame,
+        around: Surroundings,
+        tail: NullTail,
+        positions: npt.NDArray[np.int32],
+        nodes: npt.NDArray[np.int64],
+        direction: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.float32]:
+        scores = np.empty(positions.size, np.float32)
+        for number, tables in enumerate(tail.tables):
+            here = np.flatnonzero(direction == number)
+            part = np.empty(here.size, np.float32)
+            score_positions(
+                frame.planes,
+                frame.place,
+                frame.count,
+                around.usable_words,
+                around.canvas.stride,
+                positions[here],
+                nodes[here],
+                tables,
+                tail.family.banks[number].half,
+                part,
+            )
+            scores[here] = part
+        return scores
 
-def lowest_of_segments(shape: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the smallest positive value in each segment of a canvas; 1 where there is none."""
-    segments = shape.reshape(-1, SEGMENT)
-    lowest = np.where(segments > 0, segments, np.float32(np.inf)).min(axis=1)
-    smallest: npt.NDArray[np.float32] = np.where(np.isfinite(lowest), lowest, np.float32(1.0))
-    return smallest
+
+def _weigh(
+    frame: PlacedFrame,
+    around: Surroundings,
+    positions: npt.NDArray[np.int32],
+    asked: npt.NDArray[np.uint16],
+) -> Crowd:
+    boxes = np.empty(positions.size, np.int64)
+    sharpness = np.empty(positions.size, np.float32)
+    weigh_boxes(
+        positions,
+        frame.planes,
+        frame.place,
+        frame.count,
+        around.canvas.stride,
+        boxes,
+        sharpness,
+    )
+    return Crowd(positions, boxes, sharpness, asked)
+
+
+def directions_at(
+    positions: npt.NDArray[np.int32], around: Surroundings, n_directions: int
+) -> npt.NDArray[np.int64]:
+    """Return the direction of the radius at canvas pixels, as the number of a bank of shapes."""
+    directions = np.zeros(positions.size, np.int64)
+    if n_directions > 1:
+        find_directions(positions, around.ring, around.canvas.stride, n_directions, directions)
+    return directions
+
+
+def ask_boxes(
+    around: Surroundings,
+    tail: NullTail,
+    node_of_word: npt.NDArray[np.float32],
+    scale: npt.NDArray[np.float32],
+    needs: npt.NDArray[np.uint16],
+) -> npt.NDArray[np.uint16]:
+    """Return the photons that boxes must hold, by word.
+
+    Parameters
+    ----------
+    node_of_word
+        :func:`nodes_of_words` of the background's shape.
+    scale
+        The frame's scale in every ring.
+    needs
+        Photons by node.
+    """
+    middle = np.arange(around.n_bins) * RINGS_PER_BIN + RINGS_PER_BIN // 2
+    values = scale[np.minimum(middle, len(scale) - 1)].astype(np.float64)
+    lift = np.log(np.maximum(values, 1e-300)) / tail.log_step
+    asked = np.empty(around.canvas.n_words, np.uint16)
+    ask_words(node_of_word, around.word_bin, lift, needs, asked)
+    return asked
+
+
+def nodes_of_words(
+    background: Background, around: Surroundings, tail: NullTail
+) -> npt.NDArray[np.float32]:
+    """Return the lowest background shape in every word, as a place among the nodes."""
+    lowest = np.empty(around.canvas.n_words, np.float32)
+    lowest_of_words(
+        background.profile,
+        background.factor,
+        SIDE,
+        around.ring,
+        around.canvas.words_per_row,
+        lowest,
+    )
+    nodes: npt.NDArray[np.float32] = tail.unclipped_places(np.maximum(lowest, 1e-30))
+    return nodes

@@ -9,12 +9,38 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.geometry.layout import Layout
-from cxlsfind.kernels.photon_scan import SEGMENT
+from cxlsfind.kernels.plane_canvas import lay_planes, words_of
+from cxlsfind.records import PlaneFrame
 
 _T = TypeVar("_T", bound=np.generic)
 
 #: Unusable pixels around every panel; no spot window may reach past them.
 PAD = 8
+
+#: Pixels a row are a multiple of the pixels in a word of a bit plane.
+WORD = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlacedFrame:
+    """A frame on the canvas, as bit planes (see :class:`~cxlsfind.records.PlaneFrame`).
+
+    Parameters
+    ----------
+    planes
+        Shape (planes, words of the canvas), uint64.
+    place, count
+        Canvas pixels with all bits set, ascending, and their counts; int32, uint32.
+    """
+
+    planes: npt.NDArray[np.uint64]
+    place: npt.NDArray[np.int32]
+    count: npt.NDArray[np.uint32]
+
+    @property
+    def full(self) -> int:
+        """The count that all bits stand for, or more."""
+        return (1 << len(self.planes)) - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,27 +53,43 @@ class Canvas:
     Parameters
     ----------
     stride
-        Pixels a row, a multiple of the scan's segment.
+        Pixels a row, a multiple of ``WORD``.
     n_rows
         Rows of the sheet.
+    windows
+        One row per panel: first pixel in the frame array, its pixels from row to row, height,
+        width, and the canvas row of the first row, ascending; int64.
     place
         Canvas pixel of every pixel of the frame array, -1 outside every panel; int32.
     pixel
         The inverse, -1 for padding; int32.
-    first_row
-        Canvas row of the first row of every panel, ascending; int64.
     """
 
     stride: int
     n_rows: int
+    windows: npt.NDArray[np.int64]
     place: npt.NDArray[np.int32]
     pixel: npt.NDArray[np.int32]
-    first_row: npt.NDArray[np.int64]
 
     @property
     def size(self) -> int:
         """Number of canvas pixels."""
         return self.stride * self.n_rows
+
+    @property
+    def n_words(self) -> int:
+        """Number of words of a bit plane."""
+        return self.size // WORD
+
+    @property
+    def words_per_row(self) -> int:
+        """Words of a row."""
+        return self.stride // WORD
+
+    @property
+    def first_row(self) -> npt.NDArray[np.int64]:
+        """Canvas row of the first row of every panel, ascending."""
+        return self.windows[:, 4]
 
     def spread(self, values: npt.NDArray[_T], padding: object) -> npt.NDArray[_T]:
         """Return values of the frame array's pixels as they lie on the canvas."""
@@ -56,22 +98,37 @@ class Canvas:
         sheet[inside] = values[self.pixel[inside]]
         return sheet
 
+    def words(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+        """Return flags of canvas pixels as the bits of words."""
+        words = np.empty(self.n_words, np.uint64)
+        words_of(flags, words)
+        return words
+
+    def lay(self, frame: PlaneFrame) -> PlacedFrame:
+        """Lay a frame on the canvas."""
+        planes = np.zeros((len(frame.planes), self.n_words), np.uint64)
+        lay_planes(frame.planes, self.windows, PAD, self.words_per_row, planes)
+        place = self.place[frame.index]
+        order = np.argsort(place, kind="stable")  # panels may lie side by side
+        order = order[place[order] >= 0]
+        return PlacedFrame(planes, place[order], frame.count[order])
+
 
 def build_canvas(layout: Layout) -> Canvas:
     """Stack the panels of a layout on one sheet."""
     widest = max(window.width for window in layout.windows) + 2 * PAD
-    stride = -(-widest // SEGMENT) * SEGMENT
-    first_row = np.empty(len(layout.windows), np.int64)
+    stride = -(-widest // WORD) * WORD
+    windows = np.empty((len(layout.windows), 5), np.int64)
     row = PAD
     for number, window in enumerate(layout.windows):
-        first_row[number] = row
+        windows[number] = window.start, window.stride, window.height, window.width, row
         row += window.height + PAD
     place = np.full(layout.n_pixels, -1, np.int32)
     pixel = np.full(stride * row, -1, np.int32)
     for number, window in enumerate(layout.windows):
         ss, fs = np.meshgrid(np.arange(window.height), np.arange(window.width), indexing="ij")
         source = (window.start + ss * window.stride + fs).ravel()
-        target = ((first_row[number] + ss) * stride + PAD + fs).ravel()
+        target = ((windows[number, 4] + ss) * stride + PAD + fs).ravel()
         place[source] = target
         pixel[target] = source
-    return Canvas(stride, row, place, pixel, first_row)
+    return Canvas(stride, row, windows, place, pixel)

@@ -58,6 +58,7 @@ def split_at_changes(zones: FloatArray) -> list[int]:
         + _log_likelihood(after)
         - _log_likelihood(zones.sum(axis=0)[None, :])
     )
+    gain /= _clumping(zones)
     best = int(np.argmax(gain))
     needed = _GAIN + _GAIN_PER_ZONE * zones.shape[1]
     if gain[best] < needed or not _matters(before[best], after[best]):
@@ -66,6 +67,22 @@ def split_at_changes(zones: FloatArray) -> list[int]:
     left = split_at_changes(zones[:cut])
     right = [cut + place for place in split_at_changes(zones[cut:])]
     return [*left, cut, *right]
+
+
+def _clumping(zones: FloatArray) -> float:
+    """Return by how much the scatter from frame to frame exceeds that of single photons.
+
+    Spots put many photons into one place. Neighbouring frames are compared, so that a change
+    hardly counts.
+    """
+    one, two = zones[:-1], zones[1:]
+    lit = (one.sum(axis=1) > 0) & (two.sum(axis=1) > 0)
+    one, two = one[lit], two[lit]
+    if not len(one):
+        return 1.0
+    ratio = np.sqrt(one.sum(axis=1, keepdims=True) / two.sum(axis=1, keepdims=True))
+    square = ((one / ratio - two * ratio) ** 2 / np.maximum(one + two, 1.0)).sum(axis=1)
+    return max(1.0, float(np.median(square)) / max(zones.shape[1] - 1, 1))
 
 
 def _log_likelihood(counts: FloatArray) -> FloatArray:

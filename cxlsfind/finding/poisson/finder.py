@@ -11,26 +11,26 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.background import (
-    PlacedFrame,
-    Surroundings,
-    count_caps,
+    Sums,
+    bin_sums,
     estimate_background,
-    ring_sums,
+    total_counts,
 )
 from cxlsfind.finding.poisson.candidates import Scanner
-from cxlsfind.finding.poisson.canvas import build_canvas
+from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
 from cxlsfind.finding.poisson.changes import dark_frames, split_at_changes, zone_sums
 from cxlsfind.finding.poisson.hits import judge_frame
 from cxlsfind.finding.poisson.lying import FEWEST_FRAMES, find_lying
 from cxlsfind.finding.poisson.peaks import measure_peaks, place_peaks
-from cxlsfind.finding.poisson.rates import attainable
 from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult, PoissonSettings
 from cxlsfind.finding.poisson.stretch import Stretch, learn_stretch
-from cxlsfind.finding.poisson.thresholds import round_tail
+from cxlsfind.finding.poisson.surroundings import Surroundings, survey
+from cxlsfind.finding.poisson.thresholds import tail_of
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.records import PhotonFrame
+from cxlsfind.kernels.plane_canvas import clear_pixels
+from cxlsfind.records import PlaneFrame
 
 #: Peaks are reported down to this many times the false peaks asked for.
 _DEEPER = 10.0
@@ -81,15 +81,13 @@ class PoissonFinder:
         self._settings = settings
         self._layout = layout
         self._gain = _common_gain(geometry)
-        canvas = build_canvas(layout)
-        ring = canvas.spread(radius_bins, -1)
-        self._around = Surroundings(
-            canvas, ring, canvas.spread(usable, False) & (ring >= 0), int(ring.max()) + 1
-        )
+        self._around = survey(build_canvas(layout), radius_bins, usable)
+        self._scanner = Scanner(self._around)
+        self._sheet = np.zeros(self._around.canvas.size, np.uint16)
         pulses = settings.pulses_per_frame
-        self._tail = round_tail(math.inf if pulses > _MANY_PULSES else float(round(pulses)))
+        self._tail = tail_of(math.inf if pulses > _MANY_PULSES else float(round(pulses)), 0.0, 0.0)
 
-    def find_block(self, frames: Sequence[PhotonFrame]) -> BlockResult:
+    def find_block(self, frames: Sequence[PlaneFrame]) -> BlockResult:
         """Find peaks and hits in consecutive frames of one dataset.
 
         Nothing outside the block has any influence.
@@ -99,58 +97,61 @@ class PoissonFinder:
         frames
             Frames of the layout that the finder was built for.
         """
-        placed = [self._place(frame) for frame in frames]
-        base = self._around
-        sums = ring_sums(placed, base, count_caps(placed, base))
-        totals = sums.sum(axis=1).astype(np.float64)
+        canvas = self._around.canvas
+        placed = [canvas.lay(frame) for frame in frames]
+        bins = bin_sums(placed, self._around)
+        totals = bins.sum(axis=1).astype(np.float64)
         dark = dark_frames(totals)
-        zones = zone_sums(sums)
+        zones = zone_sums(bins)
         zones[dark] = 0.0
         cuts = [0, *split_at_changes(zones), len(frames)]
-        around = self._without_liars(placed, dark, cuts)
-        scanner = Scanner(around, self._tail)
+        around = self._without_liars(placed, bins, dark, cuts)
+        lying = np.flatnonzero(self._around.usable & ~around.usable).astype(np.int32)
+        for frame in placed:
+            clear_pixels(frame.planes, lying)
         brightest = np.median(totals[~dark]) if not dark.all() else 0.0
         results: list[PoissonResult] = []
         for start, stop in pairwise(cuts):
-            stretch = learn_stretch(placed[start:stop], around, scanner, self._tail)
+            part = placed[start:stop]
+            sums = Sums(
+                total_counts([frame.planes for frame in part], canvas), bin_sums(part, around)
+            )
+            stretch = learn_stretch(part, around, sums, self._scanner, self._tail)
             lost = len(cuts) > 2 and np.median(totals[start:stop]) < _NO_JET_SHARE * brightest
             lit = FrameClass.NO_JET if lost else FrameClass.BLANK
             for t in range(start, stop):
                 kind = FrameClass.BEAM_OFF if dark[t] else lit
-                results.append(
-                    self._find_frame(frames[t], placed[t], scanner, stretch, t - start, kind)
-                )
+                results.append(self._find_frame(frames[t], placed[t], stretch, t - start, kind))
         mask = np.zeros(self._layout.n_pixels, np.bool_)
-        inside = base.canvas.place >= 0
-        mask[inside] = around.usable[base.canvas.place[inside]]
+        inside = canvas.place >= 0
+        mask[inside] = around.usable[canvas.place[inside]]
         return BlockResult(tuple(results), mask)
 
     def _without_liars(
-        self, placed: Sequence[PlacedFrame], dark: npt.NDArray[np.bool_], cuts: Sequence[int]
+        self,
+        placed: Sequence[PlacedFrame],
+        bins: npt.NDArray[np.int64],
+        dark: npt.NDArray[np.bool_],
+        cuts: Sequence[int],
     ) -> Surroundings:
         """Return the surroundings less the pixels that lie in any stretch of the block."""
-        base = self._around
-        usable = base.usable.copy()
+        around = self._around
+        lying = [np.empty(0, np.int32)]
         for start, stop in pairwise(cuts):
-            lit = [placed[t] for t in range(start, stop) if not dark[t]]
-            if len(lit) >= FEWEST_FRAMES:
-                nothing = [np.empty(0, np.int32)] * len(lit)
-                caps = count_caps(lit, base)
-                rough = estimate_background(lit, base, caps, nothing, with_tiles=True)
-                usable[find_lying(lit, base, rough)] = False
-        return Surroundings(base.canvas, base.ring, usable, base.n_rings)
-
-    def _place(self, frame: PhotonFrame) -> PlacedFrame:
-        place = self._around.canvas.place[frame.index]
-        if frame.bad.size:
-            place = np.where(np.isin(frame.index, frame.bad), np.int32(-1), place)
-        return PlacedFrame(place, frame.count)
+            lit = [t for t in range(start, stop) if not dark[t]]
+            if len(lit) < FEWEST_FRAMES:
+                continue
+            part = [placed[t] for t in lit]
+            totals = total_counts([frame.planes for frame in part], around.canvas)
+            nothing = [np.empty(0, np.int32)] * len(lit)
+            rough = estimate_background(Sums(totals, bins[lit]), around, nothing, with_tiles=True)
+            lying.append(find_lying(part, around, rough, totals))
+        return around.without(np.unique(np.concatenate(lying)))
 
     def _find_frame(
         self,
-        frame: PhotonFrame,
+        frame: PlaneFrame,
         placed: PlacedFrame,
-        scanner: Scanner,
         stretch: Stretch,
         number: int,
         kind: FrameClass,
@@ -158,16 +159,13 @@ class PoissonFinder:
         settings, tail, around = self._settings, stretch.tail, stretch.around
         scale = stretch.background.scales[number]
         levels = stretch.levels(number)
-        cut, expected = attainable(settings.false_peaks, levels, tail)
-        deep, _ = attainable(_DEEPER * settings.false_peaks, levels, tail)
-        scanner.lay_out(placed)
-        crowded = scanner.crowded(placed, stretch.lowest, scale)
-        found = scanner.score(crowded, stretch.background.shape, scale)
+        cut, expected = stretch.cuts(number, settings.false_peaks)
+        deep, _ = stretch.cuts(number, _DEEPER * settings.false_peaks)
+        found = stretch.find(placed, number, self._scanner)
         log_expected = tail.log_rates(found.at_nodes, found.background) + math.log(levels.n_pixels)
         measured = measure_peaks(
-            found, log_expected, scanner.sheet, around, tail, levels.n_pixels, max(deep, cut)
+            found, log_expected, placed, self._sheet, around, tail, max(deep, cut)
         )
-        scanner.clear(placed)
         log_expected[np.isin(found.position, measured.refused)] = np.inf
         score = judge_frame(found.score, log_expected, levels, tail)
         peaks = measured.peaks[: settings.max_peaks]

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.rates import Levels
-from cxlsfind.finding.poisson.thresholds import NullTail
+from cxlsfind.finding.poisson.thresholds import N_STEPS, STEP, NullTail, pooled_gain
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -27,10 +27,6 @@ _SPOTS = 50.0
 #: Maxima expected more often than this per frame are left out: they carry no information, and
 #: their number is the first thing that a slightly wrong background upsets.
 _MOST_COMMON = 1000.0
-
-#: Grid of the distribution of the statistic, nats.
-_STEP = 0.0025
-_N_GRID = 16384
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,38 +62,25 @@ def judge_frame(
     """
     share = _SPOTS / levels.n_pixels
     pooled = scores[log_expected <= math.log(_MOST_COMMON)]
-    statistic = float(_gain(pooled, share).sum())
+    statistic = float(pooled_gain(pooled, share).sum())
     density = _null_density(levels, tail, share)
-    grid = _STEP * np.arange(_N_GRID)
+    grid = STEP * np.arange(N_STEPS)
     transform = np.fft.rfft(density)
-    distribution = np.fft.irfft(np.exp(transform - density.sum()), _N_GRID)
+    distribution = np.fft.irfft(np.exp(transform - density.sum()), N_STEPS)
     # Half a step lower, so that rounding to the grid cannot make a statistic look rarer.
-    beyond = np.maximum(distribution, 0.0)[grid >= statistic - 0.5 * _STEP].sum()
+    beyond = np.maximum(distribution, 0.0)[grid >= statistic - 0.5 * STEP].sum()
     bayes = statistic - float((density * np.expm1(grid)).sum())
     return HitScore(statistic, float(min(max(beyond, 1e-16), 1.0)), bayes)
 
 
-def _gain(scores: FloatArray, share: float) -> FloatArray:
-    gain: FloatArray = np.logaddexp(math.log1p(-share), scores + math.log(share))
-    return np.maximum(gain, 0.0)
-
-
 def _null_density(levels: Levels, tail: NullTail, share: float) -> FloatArray:
     """Return the expected number of maxima per step of the statistic, on a blank frame."""
-    density = np.zeros(_N_GRID)
+    density = np.zeros(N_STEPS)
     ceiling = math.log(_MOST_COMMON / levels.n_pixels)
     lower = levels.places.astype(np.int64)
     part = levels.places - lower
     counts = np.bincount(lower, levels.pixels * (1.0 - part), minlength=len(tail.nodes))
     counts += np.bincount(lower + 1, levels.pixels * part, minlength=len(tail.nodes))
     for node in np.flatnonzero(counts > 1e-6 * levels.n_pixels):
-        null = tail.node(int(node))
-        gains = np.minimum(_gain(null.scores, share), _STEP * (_N_GRID // 2))
-        rates = np.exp(np.minimum(null.log_rates, ceiling))
-        mass = counts[node] * np.diff(rates, prepend=0.0)
-        place = gains / _STEP
-        column = np.minimum(place.astype(np.int64), _N_GRID - 2)
-        above = place - column
-        density += np.bincount(column, mass * (1.0 - above), minlength=_N_GRID)
-        density += np.bincount(column + 1, mass * above, minlength=_N_GRID)
+        density += counts[node] * tail.density(int(node), share, ceiling)
     return density

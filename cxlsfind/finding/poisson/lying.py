@@ -9,8 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, gammaincc
 
-from cxlsfind.finding.poisson.background import Background, PlacedFrame, Surroundings
-from cxlsfind.kernels.photon_scan import add_capped
+from cxlsfind.finding.poisson.background import Background, total_counts
+from cxlsfind.finding.poisson.canvas import PlacedFrame
+from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.finding.poisson.tiles import SIDE
+from cxlsfind.kernels.background_maps import list_odd_pixels
+from cxlsfind.kernels.plane_sums import count_flashes, lit_pixels
+
+FloatArray = npt.NDArray[np.float64]
 
 #: Good pixels per block that may be taken for liars.
 _LOST_PER_BLOCK = 0.01
@@ -35,10 +41,14 @@ _SPARSE = 0.3
 #: crystals that put a spot on the same pixel within one block are not unheard of.
 _FLASH_TAIL = 1e-6
 _FLASHES = 4
+_NEVER = 2**31
 
 
 def find_lying(
-    frames: Sequence[PlacedFrame], around: Surroundings, background: Background
+    frames: Sequence[PlacedFrame],
+    around: Surroundings,
+    background: Background,
+    totals: npt.NDArray[np.uint32],
 ) -> npt.NDArray[np.int32]:
     """Return usable pixels of the canvas that fire too often or too rarely; ascending.
 
@@ -46,49 +56,91 @@ def find_lying(
     ----------
     frames
         Frames of one block that share a background; too few of them tell nothing.
+    totals
+        Sum over the frames at every canvas pixel.
     """
     if len(frames) < FEWEST_FRAMES:
         return np.empty(0, np.int32)
     level = background.profile * background.scales.astype(np.float64)
-    caps = np.where(level.max(axis=0) < _SPARSE, 1, background.caps)
-    votes = np.zeros(around.canvas.size, np.uint32)
-    flashes = np.zeros(around.canvas.size, np.uint32)
-    hoped = np.zeros(around.n_rings)
-    for number, frame in enumerate(frames):
-        add_capped(frame.place, frame.count, around.usable, around.ring, caps, votes)
-        hoped += np.where(caps == 1, -np.expm1(-level[number]), level[number])
-        rare = _rare_count(level[number])
-        known = frame.place >= 0
-        ring = around.ring[frame.place[known]]
-        high = frame.count[known] >= rare[np.maximum(ring, 0)]
-        flashes[frame.place[known][high & (ring >= 0)]] += 1
-    pixels = np.flatnonzero(around.usable).astype(np.int32)
-    rings = around.ring[pixels]
-    mean = np.zeros(around.canvas.size)
-    mean[pixels] = hoped[rings] * background.shape[pixels] / background.profile[rings]
-    excess = votes - mean
-    odd = pixels[np.abs(excess[pixels]) > 3.0 * np.sqrt(mean[pixels]) + 1.0]
-    chance = _LOST_PER_BLOCK / len(pixels)
-    above = (excess[odd] > 0) & (gammainc(np.maximum(votes[odd], 1), mean[odd]) < chance)
-    below = (excess[odd] < 0) & (gammaincc(votes[odd] + 1.0, mean[odd]) < chance)
+    sparse = level.max(axis=0) < _SPARSE
+    votes = totals
+    if sparse.any():
+        votes = total_counts([lit_pixels(frame.planes) for frame in frames], around.canvas)
+        if not sparse.all():
+            votes = np.where(sparse[np.maximum(around.ring, 0)], votes, totals)
+    hoped = np.where(sparse, -np.expm1(-level), level).sum(axis=0)
+    odd, mean = _odd_pixels(votes, hoped, background, around)
+    excess = votes[odd] - mean
+    chance = _LOST_PER_BLOCK / max(around.n_pixels, 1)
+    above = (excess > 0) & (gammainc(np.maximum(votes[odd], 1), mean) < chance)
+    below = (excess < 0) & (gammaincc(votes[odd] + 1.0, mean) < chance)
+    is_sparse = sparse[around.ring[odd]]
+    always = votes[odd] >= np.where(is_sparse, 0.5 * len(frames), _FAR_OFF * mean)
+    never = ~is_sparse & (votes[odd] < mean / _FAR_OFF)
+    rare = above | below
+    odd, mean, far = odd[rare], mean[rare], (always | never)[rare]
     stride = around.canvas.stride
-    sparse = caps[around.ring[odd]] == 1
-    always = votes[odd] >= np.where(sparse, 0.5 * len(frames), _FAR_OFF * mean[odd])
-    never = ~sparse & (votes[odd] < mean[odd] / _FAR_OFF)
-    lies = (above | below) & (always | never | _stands_alone(excess, odd, stride))
-    flashing = pixels[flashes[pixels] >= _FLASHES]
-    alone = _stands_alone(flashes.astype(np.float64), flashing, stride)
-    return np.union1d(odd[lies], flashing[alone]).astype(np.int32)
+    company = sum(
+        votes[odd + step] - _hoped_at(odd + step, hoped, background, around)
+        for step in (-1, 1, -stride, stride)
+    )
+    alone = company / (votes[odd] - mean) < _COMPANY
+    return np.union1d(odd[far | alone], _flashing(frames, around, level)).astype(np.int32)
 
 
-def _stands_alone(
-    excess: npt.NDArray[np.float64], pixels: npt.NDArray[np.int32], stride: int
-) -> npt.NDArray[np.bool_]:
-    """Tell which pixels differ from expectation while their neighbours do not."""
-    around = excess[pixels - 1] + excess[pixels + 1]
-    around += excess[pixels - stride] + excess[pixels + stride]
-    alone: npt.NDArray[np.bool_] = around / excess[pixels] < _COMPANY
-    return alone
+def _odd_pixels(
+    votes: npt.NDArray[np.uint32],
+    hoped: FloatArray,
+    background: Background,
+    around: Surroundings,
+) -> tuple[npt.NDArray[np.int32], FloatArray]:
+    """Return the pixels worth a closer look, and the votes they were expected to have."""
+    size = 1 << 16
+    while True:
+        odd, mean = np.empty(size, np.int32), np.empty(size)
+        n = list_odd_pixels(
+            votes,
+            hoped,
+            background.factor,
+            SIDE,
+            around.ring,
+            around.usable,
+            around.canvas.stride,
+            odd,
+            mean,
+        )
+        if n <= size:
+            return odd[:n], mean[:n]
+        size = n
+
+
+def _hoped_at(
+    pixels: npt.NDArray[np.int32],
+    hoped: FloatArray,
+    background: Background,
+    around: Surroundings,
+) -> FloatArray:
+    """Return the votes expected at canvas pixels; none at unusable ones."""
+    ring = np.maximum(around.ring[pixels], 0)
+    expected = hoped[ring] * background.factor.ravel()[around.tiles.of(pixels)]
+    at: FloatArray = np.where(around.usable[pixels], expected, 0.0)
+    return at
+
+
+def _flashing(
+    frames: Sequence[PlacedFrame], around: Surroundings, level: FloatArray
+) -> npt.NDArray[np.int32]:
+    """Return the pixels that flash, alone, in too many of the frames; ascending."""
+    flashes = np.zeros(around.canvas.size, np.uint8)
+    for number, frame in enumerate(frames):
+        rare = np.where(around.ring_sizes > 0, _rare_count(level[number]), _NEVER)
+        count_flashes(
+            frame.planes, frame.place, frame.count, around.usable_words, around.ring, rare, flashes
+        )
+    flashing = np.flatnonzero(flashes >= _FLASHES).astype(np.int32)
+    stride = around.canvas.stride
+    company = sum(flashes[flashing + step].astype(np.float64) for step in (-1, 1, -stride, stride))
+    return flashing[company / flashes[flashing] < _COMPANY]
 
 
 def _rare_count(level: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

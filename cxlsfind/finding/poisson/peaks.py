@@ -8,17 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.finding.poisson.background import Surroundings
 from cxlsfind.finding.poisson.candidates import Candidates
-from cxlsfind.finding.poisson.thresholds import NullTail
+from cxlsfind.finding.poisson.canvas import PlacedFrame
+from cxlsfind.finding.poisson.streaks import first_of_streaks, streak_photons
+from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
 from cxlsfind.geometry.layout import Layout
-from cxlsfind.kernels.spot_fit import FitPriors
+from cxlsfind.kernels.plane_canvas import paint_windows, wipe_windows
+from cxlsfind.kernels.spot_fit import FIT_HALF, FitPriors
 from cxlsfind.kernels.spot_resolve import SpotRules, resolve_spots
 from cxlsfind.records import PEAK_DTYPE, PeakArray, PeakFlag
 
 FloatArray = npt.NDArray[np.float64]
 
-_PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=0.35)
+_PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=1.0)
 
 #: Spots farther apart do not see each other; a spot's tails may hold this share of its photons,
 #: spread this wide, beyond a round Gaussian.
@@ -64,10 +67,10 @@ class MeasuredPeaks:
 def measure_peaks(
     candidates: Candidates,
     log_expected: FloatArray,
+    frame: PlacedFrame,
     sheet: npt.NDArray[np.uint16],
     around: Surroundings,
     tail: NullTail,
-    n_pixels: float,
     most_expected: float,
 ) -> MeasuredPeaks:
     """Fit the candidates of a frame and keep those that stand beside their neighbours.
@@ -77,16 +80,17 @@ def measure_peaks(
     log_expected
         Natural logarithm of the false peaks expected at or above each candidate.
     sheet
-        The frame's counts on the canvas.
-    n_pixels
-        Usable pixels, over which false peaks are counted.
+        A canvas of zeros, given back as it was.
     most_expected
         False peaks expected per frame at or above the least significant peak.
     """
     order = np.lexsort((candidates.position, log_expected))
     order = order[log_expected[order] <= math.log(most_expected)]
+    if tail.family.streak_px:
+        order = order[first_of_streaks(candidates.position[order], around, tail.family.streak_px)]
     positions = candidates.position[order]
     background = candidates.background[order]
+    n_pixels = around.n_pixels
     scores = candidates.score[order].copy()
     log_expected = log_expected[order]
     values = np.zeros((len(order), 4))
@@ -101,6 +105,10 @@ def measure_peaks(
         sharpest_px=_SHARPEST_PX,
         spike_gain=_SPIKE_GAIN,
     )
+    stride = around.canvas.stride
+    # What is left beside a neighbour is looked at as a round spot.
+    tables = tail_of(tail.n_pulses, tail.sharing, 0.0).tables[0]
+    paint_windows(frame.planes, frame.place, frame.count, stride, positions, FIT_HALF + 1, sheet)
     resolve_spots(
         sheet,
         around.usable,
@@ -108,8 +116,8 @@ def measure_peaks(
         positions,
         background,
         tail.scores_at(math.log(most_expected / n_pixels), background),
-        tail.tables.strength,
-        tail.tables.log_weight,
+        tables.strength,
+        tables.log_weight,
         np.rint(tail.places(background)).astype(np.int64),
         _PRIORS,
         rules,
@@ -119,6 +127,7 @@ def measure_peaks(
         errors,
         accepted,
     )
+    wipe_windows(stride, positions, FIT_HALF + 1, sheet)
     changed = accepted & (local > background * 1.0001)
     both = np.repeat(scores[changed, None], 2, axis=1)
     # Beside a neighbour R hardly depends on the background, and the ratio holds all of it.
@@ -131,10 +140,14 @@ def measure_peaks(
     peaks["ss"] = values[kept, 2]
     peaks["photons"] = values[kept, 0]
     peaks["sigma_photons"] = errors[kept, 0]
+    if tail.family.streak_px:
+        peaks["photons"], peaks["sigma_photons"] = streak_photons(
+            frame, around, positions[kept], local[kept], tail.family.streak_px
+        )
     peaks["sigma_fs"] = errors[kept, 1]
     peaks["sigma_ss"] = errors[kept, 2]
     peaks["background"] = local[kept]
-    peaks["snr"] = values[kept, 0] / np.maximum(errors[kept, 0], 1e-9)
+    peaks["snr"] = peaks["photons"] / np.maximum(peaks["sigma_photons"], 1e-9)
     peaks["log_likelihood_ratio"] = scores[kept]
     peaks["p_value"] = -np.expm1(-np.exp(log_expected[kept]))
     peaks["inverse_d"] = np.nan

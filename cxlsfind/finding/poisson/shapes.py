@@ -14,6 +14,15 @@ FloatArray = npt.NDArray[np.float64]
 #: Points per pixel side at which slanted shapes, which have no closed form, are sampled.
 _SUBSAMPLES = 8
 
+#: Half the sides of the windows of round spots, and of streaks.
+_HALF = 3
+_STREAK_HALF = 6
+
+#: Directions of streaks, their width, and their lengths in units of the longest.
+N_DIRECTIONS = 8
+_STREAK_WIDTH_PX = 0.68
+_STREAK_LENGTHS = (0.5, 1.0)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ShapeBank:
@@ -33,6 +42,23 @@ class ShapeBank:
     half: int
     taps: FloatArray
     weights: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShapeFamily:
+    """The shapes of a search, which may depend on the direction of the radius.
+
+    Parameters
+    ----------
+    banks
+        One per direction of the radius, from fs towards ss in equal steps of half a turn; one
+        alone where the direction does not matter.
+    streak_px
+        Standard deviation along the radius of the longest streaks, pixels; 0 for round spots.
+    """
+
+    banks: tuple[ShapeBank, ...]
+    streak_px: float
 
 
 def gaussian_taps(sigma_px: float, half: int, *, fs: float = 0.0, ss: float = 0.0) -> FloatArray:
@@ -90,16 +116,47 @@ def elongated_taps(
     return shares
 
 
-def round_bank() -> ShapeBank:
+def round_shapes() -> ShapeFamily:
     """Return the shapes of ordinary spots: a sharp one at four sub-pixel centres, and a wide one.
 
     One centre in the middle of the pixel needs 1 to 3 % more photons above 1 photon per pixel;
     nine centres gain nothing more.
     """
-    half = 3
+    shapes, weights = _round_shapes(_HALF)
+    return ShapeFamily((ShapeBank(_HALF, shapes, weights),), 0.0)
+
+
+def streak_shapes(sigma_px: float) -> ShapeFamily:
+    """Return the shapes of spots that a wide spectrum or a mosaic crystal draws out radially.
+
+    Round spots are among them, since streaks are short near the beam.
+
+    Parameters
+    ----------
+    sigma_px
+        Standard deviation along the radius, pixels.
+    """
+    shapes, weights = _round_shapes(_STREAK_HALF)
+    banks = []
+    for number in range(N_DIRECTIONS):
+        angle = math.pi * number / N_DIRECTIONS
+        streaks = [
+            elongated_taps(length * sigma_px, _STREAK_WIDTH_PX, angle, _STREAK_HALF)
+            for length in _STREAK_LENGTHS
+        ]
+        banks.append(
+            ShapeBank(
+                _STREAK_HALF,
+                np.concatenate([shapes, streaks]),
+                np.concatenate([0.4 * weights, np.full(len(streaks), 0.6 / len(streaks))]),
+            )
+        )
+    return ShapeFamily(tuple(banks), sigma_px)
+
+
+def _round_shapes(half: int) -> tuple[FloatArray, FloatArray]:
     sharp = [
         gaussian_taps(0.62, half, fs=fs, ss=ss) for ss in (-0.25, 0.25) for fs in (-0.25, 0.25)
     ]
     wide = gaussian_taps(1.2, half)
-    weights = np.array([0.2125, 0.2125, 0.2125, 0.2125, 0.15])
-    return ShapeBank(half, np.array([*sharp, wide]), weights)
+    return np.array([*sharp, wide]), np.array([0.2125, 0.2125, 0.2125, 0.2125, 0.15])

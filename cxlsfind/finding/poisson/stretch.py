@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.background import (
     Background,
-    PlacedFrame,
-    Surroundings,
+    Sums,
     count_caps,
+    cut_spots,
     estimate_background,
 )
-from cxlsfind.finding.poisson.candidates import Candidates, Scanner, lowest_of_segments
-from cxlsfind.finding.poisson.rates import Levels, levels_of
-from cxlsfind.finding.poisson.sharing import SharingMeter
-from cxlsfind.finding.poisson.thresholds import NullTail, round_tail
+from cxlsfind.finding.poisson.candidates import (
+    Candidates,
+    Crowd,
+    Scanner,
+    ask_boxes,
+    nodes_of_words,
+)
+from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
+from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
+from cxlsfind.finding.poisson.sharing import measure_sharing
+from cxlsfind.finding.poisson.streaks import measure_streaks
+from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,6 +37,13 @@ _CUT_OUT = 3.0
 _CUT_HALF = 4
 _CUT_HALF_BRIGHT = 8
 _BRIGHT_SCORE = 300.0
+
+#: What is learnt from the frames moves the natural logarithm of the background by less than
+#: this, in most places.
+_MARGIN = 0.03
+
+#: Frames whose scales differ by less than this (of the natural logarithm) share a cut.
+_CUT_STEP = 0.01
 
 #: Width of the bins of the shape's logarithm.
 _BIN = 0.02
@@ -39,8 +55,10 @@ class Stretch:
 
     Parameters
     ----------
-    lowest
-        Smallest background shape in each segment of the canvas.
+    node_of_word
+        Lowest background shape in each word of the canvas, as a place among the tail's nodes.
+    crowds
+        What a first look at the frames found.
     tail
         Null tail for the charge sharing that was measured.
     log_shape, pixels
@@ -49,20 +67,46 @@ class Stretch:
 
     around: Surroundings
     background: Background
-    lowest: npt.NDArray[np.float32]
+    node_of_word: npt.NDArray[np.float32]
+    crowds: tuple[Crowd, ...]
     tail: NullTail
     log_shape: FloatArray
     pixels: FloatArray
+    known_cuts: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
 
     def levels(self, number: int) -> Levels:
         """Return how many pixels of a frame have which background."""
+        return levels_of(self.log_shape, self.pixels, self._weight(number), self.tail)
+
+    def _weight(self, number: int) -> float:
         scale = self.background.scales[number]
-        weight = float(np.average(scale, weights=self.background.profile))
-        return levels_of(self.log_shape, self.pixels, weight, self.tail)
+        return float(np.average(scale, weights=self.background.profile))
+
+    def cuts(self, number: int, asked: float) -> tuple[float, float]:
+        """Return what :func:`attainable` does for a frame, up to a hundredth of its scale."""
+        key = asked, round(math.log(self._weight(number)) / _CUT_STEP)
+        if key not in self.known_cuts:
+            weight = math.exp(key[1] * _CUT_STEP)
+            levels = levels_of(self.log_shape, self.pixels, weight, self.tail)
+            self.known_cuts[key] = attainable(asked, levels, self.tail)
+        return self.known_cuts[key]
+
+    def find(self, frame: PlacedFrame, number: int, scanner: Scanner) -> Candidates:
+        """Return the local maxima of a frame."""
+        background, tail = self.background, self.tail
+        scale = background.scales[number]
+        asked = ask_boxes(self.around, tail, self.node_of_word, scale, tail.box_needs)
+        crowd = scanner.more_crowd(frame, self.around, asked, self.crowds[number])
+        level = background.profile * scale
+        return scanner.score(frame, self.around, tail, crowd, level, background.factor)
 
 
 def learn_stretch(
-    placed: Sequence[PlacedFrame], around: Surroundings, scanner: Scanner, tail: NullTail
+    placed: Sequence[PlacedFrame],
+    around: Surroundings,
+    sums: Sums,
+    scanner: Scanner,
+    tail: NullTail,
 ) -> Stretch:
     """Learn background and charge sharing, leaving out the spots that a first look finds.
 
@@ -70,55 +114,81 @@ def learn_stretch(
     ----------
     placed
         Frames that share the shape of their background.
+    sums
+        What their planes hold.
     tail
         Null tail without charge sharing.
     """
-    caps = count_caps(placed, around)
     nothing = [np.empty(0, np.int32)] * len(placed)
-    rough = estimate_background(placed, around, caps, nothing, with_tiles=False)
-    lowest = lowest_of_segments(rough.shape)
-    meter = SharingMeter(around)
-    cut_out = []
+    rough = estimate_background(sums, around, nothing, with_tiles=False)
+    nodes = nodes_of_words(rough, around, tail)
+    # A little lower, so that what is learnt hardly ever makes another scan worth while.
+    nodes -= np.float32(_MARGIN / tail.log_step)
+    cut_out, crowds, spots = [], [], []
     for number, frame in enumerate(placed):
-        scanner.lay_out(frame)
-        crowded = scanner.crowded(frame, lowest, rough.scales[number])
-        found = scanner.score(crowded, rough.shape, rough.scales[number])
-        cut = _around_spots(found, around, tail)
-        meter.add(frame, scanner.sheet, cut, int(caps.max()))
-        scanner.clear(frame)
-        cut_out.append(cut)
-    final = estimate_background(placed, around, caps, cut_out, with_tiles=True)
+        scale = rough.scales[number]
+        crowd = scanner.crowd(frame, around, ask_boxes(around, tail, nodes, scale, tail.box_needs))
+        strong = _strong_part(crowd, ask_boxes(around, tail, nodes, scale, tail.strong_needs))
+        level = rough.profile * scale
+        found = _significant(
+            scanner.score(frame, around, tail, strong, level, rough.factor), around, tail
+        )
+        spots.append(found)
+        cut_out.append(_around_spots(found, around))
+        crowds.append(crowd)
+    kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
+    final = estimate_background(kept, around, cut_out, with_tiles=True)
+    tail = tail_of(
+        tail.n_pulses,
+        measure_sharing(placed, around, cut_out),
+        measure_streaks(placed, around, spots),
+    )
     log_shape, pixels = _shape_histogram(final, around)
-    return Stretch(
-        around,
-        final,
-        lowest_of_segments(final.shape),
-        round_tail(tail.n_pulses, meter.share()),
-        log_shape,
-        pixels,
+    nodes = nodes_of_words(final, around, tail)
+    return Stretch(around, final, nodes, tuple(crowds), tail, log_shape, pixels)
+
+
+def _strong_part(crowd: Crowd, asked: npt.NDArray[np.uint16]) -> Crowd:
+    """Return the pixels whose box holds what is asked of proper spots."""
+    strong = crowd.box >= asked[crowd.position // WORD]
+    return Crowd(crowd.position[strong], crowd.box[strong], crowd.sharpness[strong], asked)
+
+
+def _significant(found: Candidates, around: Surroundings, tail: NullTail) -> Candidates:
+    """Return the candidates that are hardly ever false."""
+    log_rates = tail.log_rates(found.at_nodes, found.background)
+    strong = log_rates + math.log(around.n_pixels) <= math.log(_CUT_OUT)
+    return Candidates(
+        found.position[strong],
+        found.score[strong],
+        found.at_nodes[strong],
+        found.background[strong],
     )
 
 
-def _around_spots(found: Candidates, around: Surroundings, tail: NullTail) -> npt.NDArray[np.int32]:
-    """Return the usable pixels around the significant candidates, ascending."""
-    n_pixels = float(around.usable.sum())
-    log_rates = tail.log_rates(found.at_nodes, found.background)
-    strong = log_rates + math.log(n_pixels) <= math.log(_CUT_OUT)
+def _around_spots(found: Candidates, around: Surroundings) -> npt.NDArray[np.int32]:
+    """Return the usable pixels around candidates, ascending."""
     bright = found.score > _BRIGHT_SCORE
     pieces = [np.empty(0, np.int64)]
-    for chosen, half in ((strong & ~bright, _CUT_HALF), (strong & bright, _CUT_HALF_BRIGHT)):
+    for chosen, half in ((~bright, _CUT_HALF), (bright, _CUT_HALF_BRIGHT)):
         steps = np.arange(-half, half + 1)
         window = (steps[:, None] * around.canvas.stride + steps[None, :]).ravel()
         pieces.append((found.position[chosen, None].astype(np.int64) + window).ravel())
-    pixels = np.unique(np.concatenate(pieces))
+    pixels = np.sort(np.concatenate(pieces))
+    pixels = pixels[np.diff(pixels, prepend=-1) > 0]
     pixels = pixels[(pixels >= 0) & (pixels < around.canvas.size)]
     return pixels[around.usable[pixels]].astype(np.int32)
 
 
 def _shape_histogram(background: Background, around: Surroundings) -> tuple[FloatArray, FloatArray]:
     """Return the histogram of the natural logarithm of the shape: middles and pixels."""
-    values = np.log(np.maximum(background.shape[around.usable], 1e-12))
+    tiles = around.tiles
+    owner = np.repeat(np.arange(len(tiles.first) - 1), np.diff(tiles.first))
+    shape = background.profile[tiles.ring] * background.factor.ravel()[owner]
+    values = np.log(np.maximum(shape, 1e-12))
     lowest, highest = float(values.min()) - 1e-3, float(values.max()) + 1e-3
     n_bins = max(1, math.ceil((highest - lowest) / _BIN))
-    counts, edges = np.histogram(values, bins=n_bins, range=(lowest, highest))
-    return 0.5 * (edges[1:] + edges[:-1]), counts.astype(np.float64)
+    counts, edges = np.histogram(
+        values, bins=n_bins, range=(lowest, highest), weights=tiles.pixels.astype(np.float64)
+    )
+    return 0.5 * (edges[1:] + edges[:-1]), counts

@@ -18,13 +18,16 @@ neither independence of positions nor a union bound is assumed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betainc, gammainc
 
+from cxlsfind.finding.poisson.kept_tails import keep_tail, load_tail
 from cxlsfind.finding.poisson.scores import (
     build_tables,
     component_strengths,
@@ -33,25 +36,38 @@ from cxlsfind.finding.poisson.scores import (
     node_backgrounds,
     typical_photons,
 )
-from cxlsfind.finding.poisson.shapes import ShapeBank, round_bank
+from cxlsfind.finding.poisson.shapes import (
+    ShapeBank,
+    ShapeFamily,
+    round_shapes,
+    streak_shapes,
+)
 from cxlsfind.kernels.likelihood import ScoreTables, score_patches
+from cxlsfind.kernels.null_rates import RateTables, look_up_rates
 
 FloatArray = npt.NDArray[np.float64]
+_F = TypeVar("_F", bound=np.floating)
 
 #: A peak is the largest score among the pixels up to this far from it, along both axes.
 MAXIMUM_RADIUS = 2
 
-#: Local maxima with a lower score are not kept; each is more common than a hundred thousand per
-#: frame.
-LOWEST_SCORE = 1.0
+#: Local maxima with a lower score are not kept; each is more common than a thousand per frame of
+#: 4.5 million pixels.
+LOWEST_SCORE = 3.0
 
 #: Patches per background, and the seed of the first node.
 _N_PATCHES = 16000
 
 #: Share of blank pixels whose 3x3 box may pass on to the score, by background: a few hundred a
 #: frame where photons are few, and more where a box is a poor stand-in for a score.
-_BOX_BACKGROUND = (0.01, 0.3)
-_BOX_SHARES = (1.4e-4, 7e-4)
+_BOX_BACKGROUND = (2e-4, 0.005, 0.05, 0.3)
+_BOX_SHARES = (1.5e-6, 3.5e-5, 1.5e-4, 7e-4)
+
+#: A first look for the spots that must not count as background passes this part of them.
+_STRONG = 0.03
+
+#: Where spots may be streaks, so many times more blank pixels pass.
+_STREAKED = 30.0
 
 #: Intensities of faint spots, in units of the typical one, that patches are drawn with.
 _FAINT = (0.3, 0.8)
@@ -61,6 +77,10 @@ _DRAWN_SHARING = 0.15
 _CROWDED = 0.03
 
 _SEED = 20180155
+
+#: Grid of the distribution of the pooled likelihood ratio, nats.
+STEP = 0.0025
+N_STEPS = 16384
 
 
 #: Scores of the same photons may differ by rounding.
@@ -112,7 +132,7 @@ class NullTail:
 
     Parameters
     ----------
-    bank
+    family
         Spot shapes of the score.
     n_pulses
         X-ray pulses per frame; ``math.inf`` for Poisson counts.
@@ -120,27 +140,41 @@ class NullTail:
         Share of photons that fire a neighbouring pixel too.
     """
 
-    def __init__(self, bank: ShapeBank, n_pulses: float, sharing: float = 0.0) -> None:
-        self.bank = bank
+    def __init__(self, family: ShapeFamily, n_pulses: float, sharing: float = 0.0) -> None:
+        self.family = family
         self.n_pulses = n_pulses
         self.sharing = sharing
-        self.tables: ScoreTables = build_tables(bank, n_pulses)
+        self.tables: tuple[ScoreTables, ...] = tuple(
+            build_tables(bank, n_pulses) for bank in family.banks
+        )
         self.nodes = node_backgrounds()
-        self.box_needs = box_thresholds(self.nodes, n_pulses)
+        self.log_step = math.log(self.nodes[1] / self.nodes[0])
+        # The middle of a streak says little of it.
+        self.box_needs = box_thresholds(
+            self.nodes, n_pulses, _STREAKED if family.streak_px else 1.0
+        )
+        self.strong_needs = box_thresholds(self.nodes, n_pulses, _STRONG)
         self._tails: dict[int, NodeTail] = {}
         self._passed: dict[int, tuple[FloatArray, FloatArray]] = {}
+        self._densities: dict[tuple[int, float, float], FloatArray] = {}
+        self._joined = _join([])
 
     def node(self, number: int) -> NodeTail:
         """Return the tail at a background node."""
         tail = self._tails.get(number)
         if tail is None:
-            tail = self._tails[number] = self._compute(number)
+            tail = self._tails[number] = self._load_or_compute(number)
+            self._joined = _join([self._tails.get(k) for k in range(len(self.nodes))])
         return tail
+
+    def unclipped_places(self, background: npt.NDArray[_F]) -> npt.NDArray[_F]:
+        """Return where backgrounds (photons per pixel) lie among the nodes, or would lie."""
+        places: npt.NDArray[_F] = np.log(background / self.nodes[0].astype(background.dtype))
+        return places / background.dtype.type(self.log_step)
 
     def places(self, background: FloatArray) -> FloatArray:
         """Return where backgrounds (photons per pixel) lie among the nodes, 0 at the first."""
-        step = math.log(self.nodes[1] / self.nodes[0])
-        places: FloatArray = np.log(background / self.nodes[0]) / step
+        places = self.unclipped_places(background)
         # The last node only serves as the neighbour of the one before.
         return np.minimum(np.maximum(places, 0.0), len(self.nodes) - 2.001)
 
@@ -156,14 +190,19 @@ class NullTail:
         """
         places = self.places(background)
         lower = places.astype(np.int64)
-        part = places - lower
+        for number in np.flatnonzero(np.bincount(lower)).tolist():
+            self.node(number)
+            self.node(number + 1)
         rates = np.empty(len(places))
-        for number in np.unique(lower):
-            here = lower == number
-            below = self.node(int(number)).look_up(scores[here, 0])
-            above = self.node(int(number) + 1).look_up(scores[here, 1])
-            rates[here] = (1.0 - part[here]) * below + part[here] * above
+        look_up_rates(scores, places, self._joined, _ROUNDING, rates)
         return rates
+
+    def box_needs_at(self, places: FloatArray) -> npt.NDArray[np.int64]:
+        """Return the photons that the 3x3 box around a maximum must hold, between nodes too."""
+        lower = places.astype(np.int64)
+        below = self.box_needs[lower].astype(np.float64)
+        step = self.box_needs[lower + 1] - below
+        return (below + (places - lower) * step + _ROUNDING).astype(np.int64)
 
     def scores_at(self, log_rate: float, background: FloatArray) -> FloatArray:
         """Return the score at which log R falls to a value, for every background."""
@@ -171,8 +210,8 @@ class NullTail:
         if not places.size:
             return np.empty(0)
         lower = places.astype(np.int64)
-        nodes = np.unique(np.concatenate([lower, lower + 1]))
-        inverse = np.array([self.node(int(number)).invert(log_rate) for number in nodes])
+        nodes = np.flatnonzero(np.bincount(np.concatenate([lower, lower + 1])))
+        inverse = np.array([self.node(number).invert(log_rate) for number in nodes.tolist()])
         scores: FloatArray = np.interp(places, nodes, inverse)
         return scores
 
@@ -206,22 +245,84 @@ class NullTail:
             )
         return self._passed[key]
 
+    def density(self, number: int, share: float, log_ceiling: float) -> FloatArray:
+        """Return how often the maxima of a node add each step to a frame's pooled ratio.
+
+        Parameters
+        ----------
+        share
+            Part of the pixels that hold a spot, if there are any.
+        log_ceiling
+            Natural logarithm of R of the most common maxima that take part.
+
+        Returns
+        -------
+        Expected number per pixel, by steps of :data:`STEP` nats.
+        """
+        key = number, share, log_ceiling
+        if key not in self._densities:
+            tail = self.node(number)
+            rates = np.exp(np.minimum(tail.log_rates, log_ceiling))
+            mass = np.diff(rates, prepend=0.0)
+            place = np.minimum(pooled_gain(tail.scores, share) / STEP, N_STEPS // 2)
+            column = place.astype(np.int64)
+            above = place - column
+            density = np.zeros(N_STEPS)
+            density += np.bincount(column, mass * (1.0 - above), minlength=N_STEPS)
+            density += np.bincount(column + 1, mass * above, minlength=N_STEPS)
+            self._densities[key] = density
+        return self._densities[key]
+
+    def _load_or_compute(self, number: int) -> NodeTail:
+        key = f"{self.n_pulses:g}-{self.sharing:g}-{self.family.streak_px:g}"
+        kept = load_tail(key, number)
+        if kept is not None and kept.keys() == set(NodeTail.__slots__):
+            return NodeTail(**kept)
+        tail = self._compute(number)
+        keep_tail(key, number, {name: getattr(tail, name) for name in NodeTail.__slots__})
+        return tail
+
     def _compute(self, number: int) -> NodeTail:
-        maxima, log_weights = draw_maxima(
-            self.bank,
-            self.tables,
-            self.n_pulses,
-            number,
-            int(self.box_needs[number]),
-            self.sharing,
-            np.random.default_rng(_SEED + number),
-        )
+        generator = np.random.default_rng(_SEED + number)
+        n_banks = len(self.family.banks)
+        drawn = [
+            draw_maxima(
+                bank,
+                tables,
+                self.n_pulses,
+                number,
+                int(self.box_needs[number]),
+                self.sharing,
+                generator,
+                _N_PATCHES // n_banks,
+            )
+            for bank, tables in zip(self.family.banks, self.tables, strict=True)
+        ]
+        maxima = np.concatenate([scores for scores, _ in drawn])
+        log_weights = np.concatenate([weights for _, weights in drawn]) - math.log(n_banks)
         order = np.argsort(-maxima[:, 0], kind="stable")
         scores, ordered = maxima[order, 0], log_weights[order]
         # Equal scores count together: each of them is as common as all of them.
         last = np.searchsorted(-scores, -(scores - _ROUNDING), side="right") - 1
         rates = np.logaddexp.accumulate(ordered)[last]
         return NodeTail(scores, maxima[order, 1], ordered, rates)
+
+
+def pooled_gain(scores: FloatArray, share: float) -> FloatArray:
+    """Return what maxima add to the pooled log likelihood ratio of a frame: ln(1 + pi (L - 1))."""
+    gain: FloatArray = np.logaddexp(math.log1p(-share), scores + math.log(share))
+    return np.maximum(gain, 0.0)
+
+
+def _join(tails: Sequence[NodeTail | None]) -> RateTables:
+    """Put the tails of all nodes known so far one after the other."""
+    none = np.empty(0)
+    sizes = [0 if tail is None else len(tail.scores) for tail in tails]
+    return RateTables(
+        np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
+        np.concatenate([none, *(tail.scores for tail in tails if tail is not None)]),
+        np.concatenate([none, *(tail.log_rates for tail in tails if tail is not None)]),
+    )
 
 
 def draw_maxima(
@@ -232,7 +333,7 @@ def draw_maxima(
     box_need: int,
     sharing: float,
     generator: np.random.Generator,
-    n_patches: int = _N_PATCHES,
+    n_patches: int,
 ) -> tuple[FloatArray, FloatArray]:
     """Draw patches with a spot in the middle, weighted so that they count blank ones.
 
@@ -274,7 +375,9 @@ def draw_maxima(
     return scores[kept].astype(np.float64), -log_ratio[kept] - math.log(n_patches)
 
 
-def box_thresholds(background: FloatArray, n_pulses: float) -> npt.NDArray[np.uint16]:
+def box_thresholds(
+    background: FloatArray, n_pulses: float, part: float = 1.0
+) -> npt.NDArray[np.uint16]:
     """Return the photons that the 3x3 box around a maximum must hold, by background.
 
     That is the largest number that still lets enough blank pixels pass: sums over boxes are
@@ -286,8 +389,12 @@ def box_thresholds(background: FloatArray, n_pulses: float) -> npt.NDArray[np.ui
         Photons per pixel.
     n_pulses
         X-ray pulses per frame; ``math.inf`` for Poisson counts.
+    part
+        Part of the blank pixels, of those that may pass, that pass.
     """
-    shares = np.exp(np.interp(np.log(background), np.log(_BOX_BACKGROUND), np.log(_BOX_SHARES)))
+    shares = part * np.exp(
+        np.interp(np.log(background), np.log(_BOX_BACKGROUND), np.log(_BOX_SHARES))
+    )
     needs = np.ones(len(background), np.uint16)
     for number, level in enumerate(background):
         mean = 9.0 * level
@@ -350,6 +457,13 @@ def _drawing_mixture(bank: ShapeBank, background: float) -> tuple[FloatArray, Fl
 
 
 @lru_cache(maxsize=16)
-def round_tail(n_pulses: float, sharing: float = 0.0) -> NullTail:
-    """Return the tail of ordinary round spots, shared by all finders of the process."""
-    return NullTail(round_bank(), n_pulses, sharing)
+def tail_of(n_pulses: float, sharing: float, streak_px: float) -> NullTail:
+    """Return the tail of round spots, or of streaks; shared by all finders of the process.
+
+    Parameters
+    ----------
+    streak_px
+        Standard deviation of streaks along the radius; 0 for round spots alone.
+    """
+    family = streak_shapes(streak_px) if streak_px else round_shapes()
+    return NullTail(family, n_pulses, sharing)

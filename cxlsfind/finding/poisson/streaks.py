@@ -1,0 +1,130 @@
+"""Spots drawn out along the radius, told from round ones by the bright spots of a block."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.finding.poisson.candidates import Candidates, directions_at
+from cxlsfind.finding.poisson.canvas import PlacedFrame
+from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.kernels.background_maps import add_moments
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Steps of half a turn in which the direction of the radius is taken.
+_N_DIRECTIONS = 180
+
+#: Pixels from the middle of a spot in which its photons are looked for.
+_HALF = 8
+
+#: Spots are streaks when their variance along the radius exceeds that across by this much (square
+#: pixels) and by this many standard errors.
+_LONGER = 1.0
+_BELIEVED = 6.0
+
+#: Lengths (one sigma, pixels) for which shapes are made; a measured one becomes the nearest.
+_LENGTHS = (1.5, 2.1, 3.0, 4.2)
+
+#: A streak reaches this far, in units of its length, and this far across; what lies there is
+#: part of it.
+_REACH = 2.2
+_REACH_ACROSS_PX = 2.5
+
+
+def measure_streaks(
+    frames: Sequence[PlacedFrame], around: Surroundings, found: Sequence[Candidates]
+) -> float:
+    """Return the length of streaks, one sigma in pixels; 0 where spots are round.
+
+    Parameters
+    ----------
+    found
+        Significant spots of every frame.
+    """
+    sums = np.zeros(5)
+    for frame, spots in zip(frames, found, strict=True):
+        add_moments(
+            frame.planes,
+            frame.place,
+            frame.count,
+            around.usable,
+            around.canvas.stride,
+            spots.position,
+            _angles(spots.position, around),
+            spots.background,
+            _HALF,
+            sums,
+        )
+    photons, along, across, variance, _ = sums.tolist()
+    if photons <= 0.0:
+        return 0.0
+    longer = (along - across) / photons
+    if longer < max(_LONGER, _BELIEVED * math.sqrt(variance) / photons):
+        return 0.0
+    length = math.sqrt(along / photons)
+    return min(_LENGTHS, key=lambda known: abs(math.log(known / length)))
+
+
+def first_of_streaks(
+    positions: npt.NDArray[np.int32], around: Surroundings, length_px: float
+) -> npt.NDArray[np.bool_]:
+    """Tell which candidates do not lie on the streak of one before them.
+
+    Parameters
+    ----------
+    positions
+        Canvas pixels, most significant first.
+    length_px
+        Length of the streaks, one sigma.
+    """
+    angle = _angles(positions, around)
+    row, column = np.divmod(positions.astype(np.float64), around.canvas.stride)
+    first = np.ones(len(positions), np.bool_)
+    for number in range(1, len(positions)):
+        before = np.flatnonzero(first[:number])
+        down, right = row[number] - row[before], column[number] - column[before]
+        along = right * np.cos(angle[before]) + down * np.sin(angle[before])
+        across = down * np.cos(angle[before]) - right * np.sin(angle[before])
+        on_it = (np.abs(along) < _REACH * length_px) & (np.abs(across) < _REACH_ACROSS_PX)
+        first[number] = not on_it.any()
+    return first
+
+
+def streak_photons(
+    frame: PlacedFrame,
+    around: Surroundings,
+    positions: npt.NDArray[np.int32],
+    background: FloatArray,
+    length_px: float,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the photons of streaks above background, at least one, and their errors."""
+    half = round(_REACH * length_px)
+    angle = _angles(positions, around)
+    photons, errors = np.empty(len(positions)), np.empty(len(positions))
+    for number in range(len(positions)):
+        one = slice(number, number + 1)
+        sums = np.zeros(5)
+        add_moments(
+            frame.planes,
+            frame.place,
+            frame.count,
+            around.usable,
+            around.canvas.stride,
+            positions[one],
+            angle[one],
+            background[one],
+            half,
+            sums,
+        )
+        photons[number], errors[number] = max(sums[0], 1.0), max(sums[4], 1.0) ** 0.5
+    return photons, errors
+
+
+def _angles(positions: npt.NDArray[np.int32], around: Surroundings) -> FloatArray:
+    turns = directions_at(positions, around, _N_DIRECTIONS)
+    angles: FloatArray = np.asarray(math.pi / _N_DIRECTIONS * turns, np.float64)
+    return angles

@@ -1,0 +1,332 @@
+"""Passes over the canvas that tie pixels to rings, tiles and words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels.plane_canvas import count_at
+
+Flags = npt.NDArray[np.bool_]
+Rings = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int32]
+Factor = npt.NDArray[np.float32]
+
+#: Every so many pixels the background of a word is looked at.
+_STEP = 8
+
+#: Pixels to both sides between which the direction of the radius is taken.
+_BASE = 16
+
+
+@kernel
+def factor_at(factor: Factor, side: int, row: int, column: int) -> float:
+    """Return a factor known in the middles of tiles at a pixel, linearly in between."""
+    down = min(max((row + 0.5) / side - 0.5, 0.0), factor.shape[0] - 1.0)
+    across = min(max((column + 0.5) / side - 0.5, 0.0), factor.shape[1] - 1.0)
+    top = int(down)
+    left = int(across)
+    bottom = min(top + 1, factor.shape[0] - 1)
+    right = min(left + 1, factor.shape[1] - 1)
+    down -= top
+    across -= left
+    upper = (1.0 - across) * factor[top, left] + across * factor[top, right]
+    lower = (1.0 - across) * factor[bottom, left] + across * factor[bottom, right]
+    return float((1.0 - down) * upper + down * lower)
+
+
+@kernel
+def bin_words(
+    ring: Rings, usable: Flags, rings_per_bin: int, word_bin: npt.NDArray[np.int32]
+) -> None:
+    """Find the bin of radius of every word: that of the mean ring of its usable pixels, or -1."""
+    for word in range(word_bin.size):
+        total = 0
+        number = 0
+        for pixel in range(64 * word, 64 * word + 64):
+            if usable[pixel]:
+                total += ring[pixel]
+                number += 1
+        word_bin[word] = total // number // rings_per_bin if number else -1
+
+
+@kernel
+def list_tile_rings(
+    ring: Rings,
+    usable: Flags,
+    stride: int,
+    side: int,
+    first: npt.NDArray[np.int64],
+    entry_ring: npt.NDArray[np.int32],
+    entry_pixels: npt.NDArray[np.int32],
+) -> int:
+    """List, tile after tile, the rings that cross it and with how many usable pixels.
+
+    Parameters
+    ----------
+    side
+        Rows and columns of a tile.
+    first
+        Result, one longer than there are tiles: where the entries of each begin.
+    entry_ring, entry_pixels
+        Results, rings ascending within a tile.
+
+    Returns
+    -------
+    Number of entries, which may exceed the size of the results; the rest is not written.
+    """
+    n_rows = ring.size // stride
+    down = -(-n_rows // side)
+    across = -(-stride // side)
+    counts = np.zeros(4 * side + 4, np.int32)
+    n = 0
+    for tile in range(down * across):
+        first[tile] = n
+        top = tile // across * side
+        left = tile % across * side
+        bottom = min(top + side, n_rows)
+        right = min(left + side, stride)
+        lowest = np.int64(1) << 60
+        highest = np.int64(-1)
+        for row in range(top, bottom):
+            for pixel in range(row * stride + left, row * stride + right):
+                if usable[pixel]:
+                    lowest = min(lowest, np.int64(ring[pixel]))
+                    highest = max(highest, np.int64(ring[pixel]))
+        if highest < 0:
+            continue
+        if highest - lowest >= counts.size:
+            counts = np.zeros(highest - lowest + 1, np.int32)
+        counts[: highest - lowest + 1] = 0
+        for row in range(top, bottom):
+            for pixel in range(row * stride + left, row * stride + right):
+                if usable[pixel]:
+                    counts[ring[pixel] - lowest] += 1
+        for step in range(highest - lowest + 1):
+            if counts[step]:
+                if n < entry_ring.size:
+                    entry_ring[n] = lowest + step
+                    entry_pixels[n] = counts[step]
+                n += 1
+    first[down * across] = n
+    return n
+
+
+@kernel
+def drop_from_tiles(
+    pixels: Places,
+    ring: Rings,
+    stride: int,
+    side: int,
+    first: npt.NDArray[np.int64],
+    entry_ring: npt.NDArray[np.int32],
+    entry_pixels: npt.NDArray[np.int32],
+) -> None:
+    """Take pixels out of the numbers that :func:`list_tile_rings` found."""
+    across = -(-stride // side)
+    for number in range(pixels.size):
+        pixel = pixels[number]
+        tile = pixel // stride // side * across + pixel % stride // side
+        for entry in range(first[tile], first[tile + 1]):
+            if entry_ring[entry] == ring[pixel]:
+                entry_pixels[entry] -= 1
+
+
+@kernel
+def expect_tiles(
+    first: npt.NDArray[np.int64],
+    entry_ring: npt.NDArray[np.int32],
+    entry_pixels: npt.NDArray[np.int32],
+    per_pixel: npt.NDArray[np.float64],
+    expected: npt.NDArray[np.float64],
+) -> None:
+    """Sum over tiles what every ring expects per pixel; the result is overwritten."""
+    for tile in range(expected.size):
+        total = 0.0
+        for entry in range(first[tile], first[tile + 1]):
+            total += entry_pixels[entry] * per_pixel[entry_ring[entry]]
+        expected[tile] = total
+
+
+@kernel
+def sum_tiles(
+    values: npt.NDArray[np.uint32],
+    usable: Flags,
+    stride: int,
+    side: int,
+    sums: npt.NDArray[np.float64],
+) -> None:
+    """Add values at usable pixels to the sums of their tiles."""
+    across = -(-stride // side)
+    for row in range(values.size // stride):
+        tiles = sums[row // side * across : (row // side + 1) * across]
+        start = row * stride
+        for tile in range(across):
+            total: Any = 0
+            for pixel in range(start + tile * side, start + min((tile + 1) * side, stride)):
+                total += np.int64(values[pixel]) * np.int64(usable[pixel])
+            tiles[tile] += total
+
+
+@kernel
+def sum_rings(
+    values: npt.NDArray[np.uint32], ring: Rings, usable: Flags, sums: npt.NDArray[np.int64]
+) -> None:
+    """Add values at usable pixels to the sums of their rings."""
+    for pixel in range(values.size):
+        if usable[pixel]:
+            sums[ring[pixel]] += values[pixel]
+
+
+@kernel
+def lowest_of_words(
+    profile: npt.NDArray[np.float64],
+    factor: Factor,
+    side: int,
+    ring: Rings,
+    words_per_row: int,
+    lowest: npt.NDArray[np.float32],
+) -> None:
+    """Find about the lowest shape of the background in every word; 1 where there is no pixel."""
+    for word in range(lowest.size):
+        row = word // words_per_row
+        column = word % words_per_row * 64
+        least = np.inf
+        for bit in range(_STEP // 2, 64, _STEP):
+            where = ring[64 * word + bit]
+            if where >= 0:
+                level = profile[where] * factor_at(factor, side, row, column + bit)
+                least = min(least, level)
+        lowest[word] = least if least < np.inf else 1.0
+
+
+@kernel
+def list_odd_pixels(
+    votes: npt.NDArray[np.uint32],
+    hoped: npt.NDArray[np.float64],
+    factor: Factor,
+    side: int,
+    ring: Rings,
+    usable: Flags,
+    stride: int,
+    odd: Places,
+    mean: npt.NDArray[np.float64],
+) -> int:
+    """List the usable pixels whose votes are more than three sigma and one off.
+
+    Parameters
+    ----------
+    hoped
+        Votes that each ring expects per pixel.
+    odd, mean
+        Results: pixels, ascending, and what they were expected to have.
+
+    Returns
+    -------
+    Number of odd pixels, which may exceed the size of the results; the rest is not written.
+    """
+    n = 0
+    for row in range(votes.size // stride):
+        for column in range(stride):
+            pixel = row * stride + column
+            if not usable[pixel]:
+                continue
+            expected = hoped[ring[pixel]] * factor[row // side, column // side]
+            off = abs(votes[pixel] - expected) - 1.0
+            if off > 0.0 and off * off > 9.0 * expected:
+                if n < odd.size:
+                    odd[n] = pixel
+                    mean[n] = hoped[ring[pixel]] * factor_at(factor, side, row, column)
+                n += 1
+    return n
+
+
+@kernel
+def find_directions(
+    positions: Places,
+    ring: Rings,
+    stride: int,
+    n_directions: int,
+    directions: npt.NDArray[np.int64],
+) -> None:
+    """Find the direction in which the radius grows, from fs towards ss, in steps of half a turn.
+
+    Parameters
+    ----------
+    positions
+        Canvas pixels.
+    n_directions
+        Steps in half a turn.
+    directions
+        Result, from 0 to below ``n_directions``.
+    """
+    for number in range(positions.size):
+        pixel = positions[number]
+        slope = np.zeros(2)
+        for axis in range(2):
+            step = 1 if axis == 0 else stride
+            ahead = pixel
+            while ahead + step < ring.size and ring[ahead + step] >= 0:
+                ahead += step
+                if ahead - pixel >= _BASE * step:
+                    break
+            behind = pixel
+            while behind >= step and ring[behind - step] >= 0:
+                behind -= step
+                if pixel - behind >= _BASE * step:
+                    break
+            if ahead > behind:
+                slope[axis] = (ring[ahead] - ring[behind]) * step / (ahead - behind)
+        turn = np.arctan2(slope[1], slope[0]) / np.pi * n_directions
+        directions[number] = np.int64(np.rint(turn)) % n_directions
+
+
+@kernel
+def add_moments(
+    planes: npt.NDArray[np.uint64],
+    places: Places,
+    counts: npt.NDArray[np.uint32],
+    usable: Flags,
+    stride: int,
+    positions: Places,
+    angle: npt.NDArray[np.float64],
+    background: npt.NDArray[np.float64],
+    half: int,
+    sums: npt.NDArray[np.float64],
+) -> None:
+    """Add up how far the photons of spots lie from their middles.
+
+    Parameters
+    ----------
+    planes, places, counts
+        A frame on the canvas.
+    positions, angle, background
+        Middles of spots, the direction of the radius there, and background per pixel.
+    half
+        Pixels farther than this from the middle along the radius, or farther than a quarter of it
+        across, are left out.
+    sums
+        Added to: photons less background, the same times squared distances along and across the
+        radius, the variance of the sum along, and the photons.
+    """
+    for number in range(positions.size):
+        cosine, sine = np.cos(angle[number]), np.sin(angle[number])
+        for dss in range(-half, half + 1):
+            for dfs in range(-half, half + 1):
+                along = dfs * cosine + dss * sine
+                across = dss * cosine - dfs * sine
+                if abs(along) > half or abs(across) > 0.25 * half:
+                    continue
+                pixel = positions[number] + dss * stride + dfs
+                if not usable[pixel]:
+                    continue
+                count = count_at(planes, places, counts, pixel)
+                excess = count - background[number]
+                sums[0] += excess
+                sums[1] += excess * along**2
+                sums[2] += excess * across**2
+                sums[3] += count * along**4
+                sums[4] += count

@@ -1,0 +1,214 @@
+"""Sums over bit planes without a look at single pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels.bits import count_ones, lowest_one
+from cxlsfind.kernels.plane_canvas import count_at
+
+Words = npt.NDArray[np.uint64]
+
+#: Words that are added at a time: they stay in the fastest memory.
+_CHUNK = 256
+
+
+@kernel
+def sum_words(planes: Words, group: npt.NDArray[np.int32], sums: npt.NDArray[np.int64]) -> None:
+    """Add what the planes hold to the sum of the group of each word; group -1 is left out."""
+    for word in range(planes.shape[1]):
+        where = group[word]
+        if where < 0:
+            continue
+        total = 0
+        for k in range(planes.shape[0]):
+            total += count_ones(planes[k, word]) << k
+        sums[where] += total
+
+
+@kernel
+def add_planes(planes: Words, totals: Words) -> None:
+    """Add numbers of a few bits to totals of more bits, pixel by pixel, as bit planes.
+
+    Parameters
+    ----------
+    planes
+        Shape (bits, words).
+    totals
+        Shape (more bits, words), added to; the sum must fit.
+    """
+    n_bits = planes.shape[0]
+    n_words = planes.shape[1]
+    carry = np.empty(_CHUNK, np.uint64)
+    for start in range(0, n_words, _CHUNK):
+        length = min(_CHUNK, n_words - start)
+        carry[:] = 0
+        for k in range(n_bits):
+            mine = planes[k, start : start + length]
+            sums = totals[k, start : start + length]
+            for w in range(length):
+                a = sums[w]
+                b = mine[w]
+                c = carry[w]
+                sums[w] = a ^ b ^ c
+                carry[w] = (a & b) | (c & (a ^ b))
+        for k in range(n_bits, totals.shape[0]):
+            sums = totals[k, start : start + length]
+            some = np.uint64(0)
+            for w in range(length):
+                a = sums[w]
+                c = carry[w]
+                sums[w] = a ^ c
+                carry[w] = a & c
+                some |= carry[w]
+            if some == 0:
+                break
+
+
+@kernel
+def spread_totals(totals: Words, values: npt.NDArray[np.uint32]) -> None:
+    """Write totals held as bit planes out as numbers, one per pixel.
+
+    Parameters
+    ----------
+    totals
+        Shape (bits, words); at most 32 bits.
+    values
+        Result, 64 per word; overwritten.
+    """
+    values[:] = 0
+    for k in range(totals.shape[0]):
+        bit = np.uint32(1 << k)
+        for word in range(totals.shape[1]):
+            bits = totals[k, word]
+            while bits:
+                values[64 * word + lowest_one(bits)] |= bit
+                bits &= bits - np.uint64(1)
+
+
+@kernel
+def multiply_neighbours(
+    planes: Words, whole: Words, words_per_row: int, sums: npt.NDArray[np.float64]
+) -> None:
+    """Add products of counts of side neighbours, of diagonal neighbours, and the photons.
+
+    Where background varies smoothly both products are alike, unless photons fire two pixels.
+
+    Parameters
+    ----------
+    whole
+        Pixels whose neighbours to the right, below, and diagonally below may be used.
+    sums
+        Added to: products along the sides, products along the diagonals, photons.
+    """
+    n_bits = planes.shape[0]
+    sides = 0
+    diagonals = 0
+    photons = 0
+    one = np.uint64(1)
+    top = np.uint64(63)
+    for word in range(planes.shape[1] - words_per_row - 1):
+        mask = whole[word]
+        if mask == 0:
+            continue
+        below = word + words_per_row
+        for k in range(n_bits):
+            mine = planes[k, word] & mask
+            if mine == 0:
+                continue
+            photons += count_ones(mine) << k
+            for j in range(n_bits):
+                other = planes[j]
+                right = (other[word] >> one) | (other[word + 1] << top)
+                under = other[below]
+                under_right = (under >> one) | (other[below + 1] << top)
+                under_left = (under << one) | (other[below - 1] >> top)
+                sides += (count_ones(mine & right) + count_ones(mine & under)) << (j + k)
+                diagonals += (count_ones(mine & under_right) + count_ones(mine & under_left)) << (
+                    j + k
+                )
+    sums[0] += sides
+    sums[1] += diagonals
+    sums[2] += photons
+
+
+@kernel
+def take_out(
+    planes: Words,
+    pixels: npt.NDArray[np.int32],
+    group: npt.NDArray[np.int32],
+    totals: npt.NDArray[np.uint32],
+    sums: npt.NDArray[np.int64],
+) -> None:
+    """Subtract what the planes hold at some pixels from totals, and from sums over groups.
+
+    Parameters
+    ----------
+    group
+        Group of every word, not -1 for those of the pixels.
+    totals
+        Per canvas pixel.
+    """
+    for number in range(pixels.size):
+        pixel = pixels[number]
+        word = pixel >> 6
+        value: Any = 0
+        for k in range(planes.shape[0]):
+            bit = (planes[k, word] >> np.uint64(pixel & 63)) & np.uint64(1)
+            value |= np.int64(bit) << k
+        if value:
+            totals[pixel] -= np.uint32(value)
+            sums[group[word]] -= value
+
+
+@kernel
+def lit_pixels(planes: Words) -> Words:
+    """Return the pixels that hold anything, as one plane of bits; shape (1, words)."""
+    lit = np.zeros((1, planes.shape[1]), np.uint64)
+    for k in range(planes.shape[0]):
+        for word in range(planes.shape[1]):
+            lit[0, word] |= planes[k, word]
+    return lit
+
+
+@kernel
+def count_flashes(
+    planes: Words,
+    places: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.uint32],
+    usable: Words,
+    ring: npt.NDArray[np.int32],
+    rare: npt.NDArray[np.int64],
+    flashes: npt.NDArray[np.uint8],
+) -> None:
+    """Add one wherever a usable pixel counts at least what is rare in its ring.
+
+    Parameters
+    ----------
+    places, counts
+        Pixels with all bits set, ascending, and their counts.
+    rare
+        Per ring, at least 2.
+    """
+    n_planes = planes.shape[0]
+    least = min(rare.min(), (1 << n_planes) - 1)
+    for word in range(planes.shape[1]):
+        # Which of 64 counts are at least the smallest rare one, from the highest bit down.
+        above = np.uint64(0)
+        bits = usable[word]
+        for k in range(n_planes - 1, -1, -1):
+            if least >> k & 1:
+                bits &= planes[k, word]
+            else:
+                above |= bits & planes[k, word]
+                bits &= ~planes[k, word]
+        bits |= above
+        while bits:
+            pixel = 64 * word + lowest_one(bits)
+            bits &= bits - np.uint64(1)
+            if count_at(planes, places, counts, pixel) >= rare[ring[pixel]]:
+                flashes[pixel] += 1

@@ -1,0 +1,109 @@
+"""Boxes, backgrounds and local maxima of candidate pixels against plain numpy."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxlsfind.kernels.maxima import background_at, mark_maxima, weigh_boxes
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def positions_in(
+    generator: np.random.Generator, n_rows: int, stride: int, number: int
+) -> np.ndarray:
+    """Draw ascending pixels that are two pixels or more from the edges, some side by side."""
+    inside = np.zeros((n_rows, stride), np.bool_)
+    inside[2:-2, 2:-2] = True
+    pixels = generator.choice(np.flatnonzero(inside), number, replace=False)
+    return np.sort(pixels).astype(np.int32)
+
+
+@given(
+    st.integers(2, 6),
+    st.sampled_from([0.0, 0.1, 2.0, 30.0]),
+    st.sampled_from([(10, 64), (12, 192)]),
+    SEEDS,
+)
+@settings(max_examples=40)
+def test_boxes_are_weighed(
+    naive_canvas: ModuleType, n_planes: int, mean: float, shape: tuple[int, int], seed: int
+) -> None:
+    """Photons of the box, and photons weighted as a spot, whether planes can count them or not."""
+    generator = np.random.default_rng(seed)
+    n_rows, stride = shape
+    counts = naive_canvas.draw_counts(generator, n_rows * stride, mean, n_planes)
+    positions = positions_in(generator, n_rows, stride, 150)
+    boxes = np.empty(positions.size, np.int64)
+    sharpness = np.empty(positions.size, np.float32)
+    weigh_boxes(
+        positions,
+        naive_canvas.planes_of(counts, n_planes),
+        *naive_canvas.listed(counts, n_planes),
+        stride,
+        boxes,
+        sharpness,
+    )
+    sheet = counts.reshape(n_rows, stride)
+    spot = np.outer([1, 2, 1], [1, 2, 1]) / 16
+    for number, position in enumerate(positions):
+        row, column = divmod(int(position), stride)
+        window = sheet[row - 1 : row + 2, column - 1 : column + 2]
+        assert boxes[number] == window.sum()
+        assert sharpness[number] == np.float32((spot * window).sum())
+
+
+@given(SEEDS, st.integers(1, 30))
+@settings(max_examples=20)
+def test_background_under_a_spot(naive_canvas: ModuleType, seed: int, n_rings: int) -> None:
+    """Neighbouring rings count half as much as the middle one; the outer rings are their own."""
+    generator = np.random.default_rng(seed)
+    n_rows, stride, side = 30, 64, 12
+    ring = generator.integers(0, n_rings, n_rows * stride).astype(np.int32)
+    level = generator.uniform(0.0, 2.0, n_rings)
+    factor = generator.uniform(0.5, 2.0, (3, 6)).astype(np.float32)
+    positions = positions_in(generator, n_rows, stride, 100)
+    background = np.empty(100)
+    background_at(positions, level, factor, side, ring, stride, background)
+    padded = np.pad(level, 1, mode="edge")
+    around = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+    excess = naive_canvas.factor_map(factor, side, n_rows, stride).ravel()
+    assert np.allclose(background, (around[ring] * excess)[positions], rtol=1e-12)
+
+
+def test_background_is_above_zero() -> None:
+    """A background of nothing can still be taken the logarithm of."""
+    background = np.empty(1)
+    ring = np.zeros(640, np.int32)
+    one = np.ones((1, 1), np.float32)
+    background_at(np.array([130], np.int32), np.zeros(3), one, 12, ring, 64, background)
+    assert background[0] == 1e-12
+
+
+@given(SEEDS, st.integers(1, 2), st.sampled_from([3.0, 60.0]), st.integers(0, 300))
+@settings(max_examples=40)
+def test_maxima_are_marked(seed: int, radius: int, bright: float, number: int) -> None:
+    """No other position up to the radius away ranks higher; of equals the first is taken."""
+    generator = np.random.default_rng(seed)
+    n_rows, stride = 24, 64
+    positions = positions_in(generator, n_rows, stride, number)
+    scores = generator.integers(0, 9, number).astype(np.float32)  # many are equal
+    sharpness = generator.integers(0, 4, number).astype(np.float32)
+    sheet = np.full(n_rows * stride, -np.inf, np.float32)
+    marks = np.empty(number, np.bool_)
+    mark_maxima(positions, scores, sharpness, bright, stride, radius, sheet, marks)
+    assert np.isneginf(sheet).all()
+    row, column = np.divmod(positions.astype(np.int64), stride)
+    for mine in range(number):
+        near = np.maximum(abs(row - row[mine]), abs(column - column[mine])) <= radius
+
+        def rank(which: int) -> tuple[bool, float, int]:
+            is_bright = bool(scores[which] > bright)
+            value = sharpness[which] if is_bright else scores[which]
+            return is_bright, float(value), -which
+
+        assert marks[mine] == (max(np.flatnonzero(near), key=rank) == mine)

@@ -1,0 +1,181 @@
+"""Sums over bit planes against sums over counts."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxlsfind.kernels.plane_sums import (
+    add_planes,
+    count_flashes,
+    lit_pixels,
+    multiply_neighbours,
+    spread_totals,
+    sum_words,
+    take_out,
+)
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@given(st.integers(2, 6), st.sampled_from([0.0, 0.3, 9.0]), SEEDS)
+@settings(max_examples=30)
+def test_words_are_summed_by_group(
+    naive_canvas: ModuleType, n_planes: int, mean: float, seed: int
+) -> None:
+    """Groups gain what their words hold, up to all bits; words of no group are left out."""
+    generator = np.random.default_rng(seed)
+    n_words = 40
+    counts = naive_canvas.draw_counts(generator, 64 * n_words, mean, n_planes)
+    group = generator.integers(-1, 5, n_words).astype(np.int32)
+    sums = np.arange(5)
+    sum_words(naive_canvas.planes_of(counts, n_planes), group, sums)
+    held = np.minimum(counts, 2**n_planes - 1).reshape(n_words, 64).sum(axis=1)
+    assert sums.tolist() == [k + held[group == k].sum() for k in range(5)]
+
+
+@given(st.integers(1, 600), st.lists(st.integers(1, 8), min_size=1, max_size=12), SEEDS)
+@settings(max_examples=30)
+def test_totals_of_planes(
+    naive_canvas: ModuleType, n_words: int, numbers: list[int], seed: int
+) -> None:
+    """Frames of different numbers of planes add up, whatever the number of words."""
+    generator = np.random.default_rng(seed)
+    totals = np.zeros((max(numbers) + 4, n_words), np.uint64)
+    expected = np.zeros(64 * n_words, np.int64)
+    for n_planes in numbers:
+        counts = generator.integers(0, 2**n_planes, 64 * n_words)
+        counts[generator.random(64 * n_words) < 0.3] = 2**n_planes - 1  # carries go all the way
+        add_planes(naive_canvas.planes_of(counts, n_planes), totals)
+        expected += counts
+    assert np.array_equal(naive_canvas.counts_of(totals), expected)
+    values = np.full(64 * n_words, 77, np.uint32)
+    spread_totals(totals, values)
+    assert np.array_equal(values, expected)
+
+
+def test_totals_hold_32_bits(naive_canvas: ModuleType) -> None:
+    """The largest number that 32 planes can hold is written out."""
+    values = np.empty(64, np.uint32)
+    spread_totals(naive_canvas.planes_of(np.array([2**32 - 1, 0, 2**31]), 32), values)
+    assert values[:3].tolist() == [2**32 - 1, 0, 2**31]
+    assert not values[3:].any()
+
+
+def test_neighbours(naive_canvas: ModuleType) -> None:
+    """Sides and diagonals are told apart, each pair once."""
+    counts = np.zeros(7 * 64, np.int64)
+    counts[[65, 66, 129, 194]] = [1, 2, 3, 1]
+    whole = naive_canvas.words_of(np.ones(counts.size))
+    sums = np.zeros(3)
+    multiply_neighbours(naive_canvas.planes_of(counts, 2), whole, 1, sums)
+    assert sums.tolist() == [1 * 2 + 1 * 3, 2 * 3 + 3 * 1, 7]
+
+
+@given(st.integers(2, 6), st.sampled_from([0.0, 0.1, 4.0]), st.integers(1, 3), SEEDS)
+@settings(max_examples=30)
+def test_products_of_neighbours(
+    naive_canvas: ModuleType, n_planes: int, mean: float, words_per_row: int, seed: int
+) -> None:
+    """The products are those of counts up to all bits, of the pixels asked for, across words."""
+    generator = np.random.default_rng(seed)
+    n_rows, stride = 12, 64 * words_per_row
+    counts = naive_canvas.draw_counts(generator, n_rows * stride, mean, n_planes)
+    whole = np.zeros((n_rows, stride), np.bool_)
+    whole[1:-2, 1:-1] = generator.random((n_rows - 3, stride - 2)) < 0.8  # in the padding
+    sums = np.array([10.0, 20.0, 30.0])
+    multiply_neighbours(
+        naive_canvas.planes_of(counts, n_planes),
+        naive_canvas.words_of(whole.ravel()),
+        words_per_row,
+        sums,
+    )
+    held = np.minimum(counts, 2**n_planes - 1)
+    pixels = np.flatnonzero(whole)
+    mine = held[pixels]
+    sides = mine @ (held[pixels + 1] + held[pixels + stride])
+    diagonals = mine @ (held[pixels + stride + 1] + held[pixels + stride - 1])
+    assert sums.tolist() == [10.0 + sides, 20.0 + diagonals, 30.0 + mine.sum()]
+
+
+@given(st.integers(2, 6), st.sampled_from([0.0, 0.3, 9.0]), SEEDS)
+@settings(max_examples=30)
+def test_pixels_are_taken_out(
+    naive_canvas: ModuleType, n_planes: int, mean: float, seed: int
+) -> None:
+    """Totals and sums lose what the planes hold at some pixels, up to all bits."""
+    generator = np.random.default_rng(seed)
+    counts = naive_canvas.draw_counts(generator, 640, mean, n_planes)
+    held = np.minimum(counts, 2**n_planes - 1)
+    group = generator.integers(0, 3, 10).astype(np.int32)
+    pixels = np.sort(generator.choice(640, generator.integers(0, 100), replace=False))
+    others = generator.integers(0, 5, 640)
+    totals = (held + others).astype(np.uint32)
+    sums = np.full(3, 10_000)
+    take_out(naive_canvas.planes_of(counts, n_planes), pixels.astype(np.int32), group, totals, sums)
+    lost = np.zeros(640, np.int64)
+    lost[pixels] = held[pixels]
+    assert np.array_equal(totals, held + others - lost)
+    assert sums.tolist() == [10_000 - lost.reshape(10, 64)[group == k].sum() for k in range(3)]
+
+
+@given(st.integers(2, 6), st.sampled_from([0.0, 0.3, 9.0]), SEEDS)
+@settings(max_examples=10)
+def test_lit_pixels(naive_canvas: ModuleType, n_planes: int, mean: float, seed: int) -> None:
+    """A pixel is lit if any of its bits is set; the planes stay as they are."""
+    counts = naive_canvas.draw_counts(np.random.default_rng(seed), 640, mean, n_planes)
+    planes = naive_canvas.planes_of(counts, n_planes)
+    before = planes.copy()
+    assert np.array_equal(lit_pixels(planes), naive_canvas.words_of(counts > 0)[None, :])
+    assert np.array_equal(planes, before)
+
+
+@given(
+    st.integers(2, 6),
+    st.sampled_from([0.3, 3.0, 30.0]),
+    st.sampled_from([(2, 4), (3, 9), (3, 4), (14, 17), (62, 65), (63, 64), (200, 400)]),
+    SEEDS,
+)
+@settings(max_examples=60)
+def test_flashes_are_counted(
+    naive_canvas: ModuleType, n_planes: int, mean: float, rare: tuple[int, int], seed: int
+) -> None:
+    """Usable pixels that count what is rare in their ring, whether planes can count it or not."""
+    generator = np.random.default_rng(seed)
+    counts = naive_canvas.draw_counts(generator, 1280, mean, n_planes)
+    counts[generator.random(1280) < 0.1] = rare[0]
+    counts[generator.random(1280) < 0.1] = rare[1] - 1
+    usable = generator.random(1280) < 0.9
+    ring = np.where(usable, generator.integers(0, 6, 1280), -1).astype(np.int32)
+    limits = generator.integers(rare[0], rare[1], 6)
+    flashes = generator.integers(0, 3, 1280).astype(np.uint8)
+    expected = flashes + (usable & (counts >= limits[ring]))
+    count_flashes(
+        naive_canvas.planes_of(counts, n_planes),
+        *naive_canvas.listed(counts, n_planes),
+        naive_canvas.words_of(usable),
+        ring,
+        limits,
+        flashes,
+    )
+    assert np.array_equal(flashes, expected)
+
+
+@pytest.mark.parametrize("n_planes", [2, 6])
+def test_nothing_is_rare_in_an_empty_frame(naive_canvas: ModuleType, n_planes: int) -> None:
+    """An empty frame has no flash, and adds nothing to any sum."""
+    counts = np.zeros(640, np.int64)
+    planes = naive_canvas.planes_of(counts, n_planes)
+    usable = naive_canvas.words_of(np.ones(640))
+    flashes = np.zeros(640, np.uint8)
+    ring = np.zeros(640, np.int32)
+    nothing = naive_canvas.listed(counts, n_planes)
+    count_flashes(planes, *nothing, usable, ring, np.array([3]), flashes)
+    assert not flashes.any()
+    sums = np.zeros(3)
+    multiply_neighbours(planes, usable, 2, sums)
+    assert not sums.any()
