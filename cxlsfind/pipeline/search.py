@@ -145,9 +145,7 @@ class PoissonSearch:
         lying = [np.zeros(0, np.int32)]
         for key, members in groupby(block, key=lambda read: read.key):
             frames = list(members)
-            found = self._finder_for(key).find_block(
-                [plane_frame(read.image) for read in frames]
-            )
+            found = self._finder_for(key).find_block([plane_frame(read.image) for read in frames])
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
             for read, result in zip(frames, found.frames, strict=True):
                 _add_resolution(self._run, result.peaks, read.header)

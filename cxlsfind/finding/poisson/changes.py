@@ -82,7 +82,8 @@ def _clumping(zones: FloatArray) -> float:
         return 1.0
     ratio = np.sqrt(one.sum(axis=1, keepdims=True) / two.sum(axis=1, keepdims=True))
     square = ((one / ratio - two * ratio) ** 2 / np.maximum(one + two, 1.0)).sum(axis=1)
-    return max(1.0, float(np.median(square)) / max(zones.shape[1] - 1, 1))
+    typical = float(np.median(square))
+    return max(1.0, typical / max(int(zones.shape[1]) - 1, 1))
 
 
 def _log_likelihood(counts: FloatArray) -> FloatArray:
