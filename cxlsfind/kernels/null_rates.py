@@ -29,14 +29,14 @@ class RateTables(NamedTuple):
 
 
 @kernel
-def _look_up(tables: RateTables, node: int, score: float) -> float:
+def _look_up(tables: RateTables, node: int, score: float, rounding: float) -> float:
     """Return the logarithm of the rate of scores at least as large, at a node."""
     first = tables.first[node]
     low = first
     high = tables.first[node + 1]
     while low < high:
         middle = (low + high) >> 1
-        if tables.scores[middle] >= score:
+        if tables.scores[middle] >= score - rounding:
             low = middle + 1
         else:
             high = middle
@@ -69,6 +69,6 @@ def look_up_rates(
     for number in range(places.size):
         node = int(places[number])
         part = places[number] - node
-        below = _look_up(tables, node, scores[number, 0] - rounding)
-        above = _look_up(tables, node + 1, scores[number, 1] - rounding)
+        below = _look_up(tables, node, scores[number, 0], rounding)
+        above = _look_up(tables, node + 1, scores[number, 1], rounding)
         log_rates[number] = (1.0 - part) * below + part * above

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels.bits import count_ones, lowest_one
-from cxlsfind.kernels.plane_canvas import count_at
+from cxlsfind.kernels.plane_canvas import count_at, find_place
 
 Words = npt.NDArray[np.uint64]
 
@@ -166,6 +166,20 @@ def take_out(
 
 
 @kernel
+def at_least(planes: Words, word: int, limit: int) -> Any:
+    """Return which of 64 counts are at least a limit that the planes can hold."""
+    above = np.uint64(0)
+    equal = ~np.uint64(0)
+    for k in range(planes.shape[0] - 1, -1, -1):
+        if limit >> k & 1:
+            equal &= planes[k, word]
+        else:
+            above |= equal & planes[k, word]
+            equal &= ~planes[k, word]
+    return above | equal
+
+
+@kernel
 def lit_pixels(planes: Words) -> Words:
     """Return the pixels that hold anything, as one plane of bits; shape (1, words)."""
     lit = np.zeros((1, planes.shape[1]), np.uint64)
@@ -183,7 +197,7 @@ def count_flashes(
     usable: Words,
     ring: npt.NDArray[np.int32],
     rare: npt.NDArray[np.int64],
-    flashes: npt.NDArray[np.uint8],
+    flashes: npt.NDArray[np.uint16],
 ) -> None:
     """Add one wherever a usable pixel counts at least what is rare in its ring.
 
@@ -194,21 +208,56 @@ def count_flashes(
     rare
         Per ring, at least 2.
     """
-    n_planes = planes.shape[0]
-    least = min(rare.min(), (1 << n_planes) - 1)
+    least = min(rare.min(), (1 << planes.shape[0]) - 1)
     for word in range(planes.shape[1]):
-        # Which of 64 counts are at least the smallest rare one, from the highest bit down.
-        above = np.uint64(0)
-        bits = usable[word]
-        for k in range(n_planes - 1, -1, -1):
-            if least >> k & 1:
-                bits &= planes[k, word]
-            else:
-                above |= bits & planes[k, word]
-                bits &= ~planes[k, word]
-        bits |= above
+        bits = at_least(planes, word, least) & usable[word]
         while bits:
             pixel = 64 * word + lowest_one(bits)
             bits &= bits - np.uint64(1)
             if count_at(planes, places, counts, pixel) >= rare[ring[pixel]]:
                 flashes[pixel] += 1
+
+
+@kernel
+def clip_counts(
+    planes: Words,
+    usable: Words,
+    ring: npt.NDArray[np.int32],
+    caps: npt.NDArray[np.int64],
+    left_out: npt.NDArray[np.int32],
+    group: npt.NDArray[np.int32],
+    totals: npt.NDArray[np.uint32],
+    sums: npt.NDArray[np.int64],
+) -> None:
+    """Take from totals, and from sums over groups, what counts exceed the cap of their ring by.
+
+    Counts that set all bits are left alone.
+
+    Parameters
+    ----------
+    caps
+        Per ring.
+    left_out
+        Pixels that are left alone, ascending.
+    group
+        Group of every word, not -1 where a pixel is usable.
+    totals
+        Per canvas pixel.
+    """
+    full = (1 << planes.shape[0]) - 1
+    least = caps.min() + 1
+    if least >= full:
+        return
+    for word in range(planes.shape[1]):
+        bits = at_least(planes, word, least) & usable[word]
+        while bits:
+            bit = np.uint64(lowest_one(bits))
+            pixel = int(64 * word + np.int64(bit))
+            bits &= bits - np.uint64(1)
+            value: Any = 0
+            for k in range(planes.shape[0]):
+                value |= np.int64((planes[k, word] >> bit) & np.uint64(1)) << k
+            over = value - caps[ring[pixel]]
+            if value < full and over > 0 and find_place(left_out, pixel) < 0:
+                totals[pixel] -= np.uint32(over)
+                sums[group[word]] -= over

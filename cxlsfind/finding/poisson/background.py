@@ -20,7 +20,13 @@ from cxlsfind.finding.poisson.canvas import Canvas, PlacedFrame
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import no_correction, tile_correction
 from cxlsfind.kernels.background_maps import sum_rings
-from cxlsfind.kernels.plane_sums import add_planes, spread_totals, sum_words, take_out
+from cxlsfind.kernels.plane_sums import (
+    add_planes,
+    clip_counts,
+    spread_totals,
+    sum_words,
+    take_out,
+)
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -114,9 +120,12 @@ def cut_spots(
         kept = around.usable[frame.place] & ~_is_listed(frame.place, cut)
         place = frame.place[kept]
         most = np.minimum(frame.count[kept].astype(np.int64), caps[around.ring[place]])
-        more = np.maximum(most - frame.full, 0)
-        totals[place] += more.astype(np.uint32)
+        more = most - frame.full
+        totals[place] += more.astype(np.uint32)  # less wraps round, and back again
         np.add.at(row, around.word_bin[place >> 6], more)
+        clip_counts(
+            frame.planes, around.usable_words, around.ring, caps, cut, around.word_bin, totals, row
+        )
     return Sums(totals, bins)
 
 

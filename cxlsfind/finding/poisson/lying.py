@@ -131,7 +131,7 @@ def _flashing(
     frames: Sequence[PlacedFrame], around: Surroundings, level: FloatArray
 ) -> npt.NDArray[np.int32]:
     """Return the pixels that flash, alone, in too many of the frames; ascending."""
-    flashes = np.zeros(around.canvas.size, np.uint8)
+    flashes = np.zeros(around.canvas.size, np.uint16)
     for number, frame in enumerate(frames):
         rare = np.where(around.ring_sizes > 0, _rare_count(level[number]), _NEVER)
         count_flashes(

@@ -12,11 +12,11 @@ from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.kernels.plane_canvas import clear_pixels
 from cxlsfind.kernels.plane_sums import multiply_neighbours
 
-#: Frames that are looked at, spread over the block; of those with more planes than a few, which
-#: hold more photons and cost more, fewer.
-_FRAMES = 8
+#: Words of the frames that are looked at, which are spread over the block: eight frames of 4.5
+#: million pixels. Frames with more planes than a few hold more photons and cost more: a quarter.
+_WORDS = 8 * 75_000
 _FEW_PLANES = 2
-_CROWDED_FRAMES = 2
+_CROWDED_WORDS = _WORDS // 4
 
 #: Shares for which null tails are made; a measured one is rounded up to the next.
 _SHARES = (0.0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12)
@@ -43,7 +43,8 @@ def measure_sharing(
     whole = _whole_neighbourhoods(around)
     sums = np.zeros(3)
     fullest = max(len(frame.planes) for frame in frames)
-    step = -(-len(frames) // (_FRAMES if fullest <= _FEW_PLANES else _CROWDED_FRAMES))
+    words = _WORDS if fullest <= _FEW_PLANES else _CROWDED_WORDS
+    step = -(-len(frames) * around.canvas.n_words // words)
     for frame, cut in list(zip(frames, cut_out, strict=True))[::step]:
         planes = frame.planes
         if cut.size:

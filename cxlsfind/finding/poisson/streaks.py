@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.candidates import Candidates, directions_at
-from cxlsfind.finding.poisson.canvas import PlacedFrame
+from cxlsfind.finding.poisson.canvas import PAD, PlacedFrame
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.kernels.background_maps import add_moments
 
@@ -102,7 +102,7 @@ def streak_photons(
     length_px: float,
 ) -> tuple[FloatArray, FloatArray]:
     """Return the photons of streaks above background, at least one, and their errors."""
-    half = round(_REACH * length_px)
+    half = min(round(_REACH * length_px), PAD)
     angle = _angles(positions, around)
     photons, errors = np.empty(len(positions)), np.empty(len(positions))
     for number in range(len(positions)):

@@ -38,6 +38,13 @@ _CUT_HALF = 4
 _CUT_HALF_BRIGHT = 8
 _BRIGHT_SCORE = 300.0
 
+#: Looks for the spots that must not count as background: where they held more photons than it,
+#: one look misses some. The background is settled when it changed by more than this in no more
+#: than a small part of the detector.
+_MOST_LOOKS = 3
+_SETTLED = 0.15
+_UNSETTLED_PART = 0.05
+
 #: What is learnt from the frames moves the natural logarithm of the background by less than
 #: this, in most places.
 _MARGIN = 0.03
@@ -119,33 +126,64 @@ def learn_stretch(
     tail
         Null tail without charge sharing.
     """
-    nothing = [np.empty(0, np.int32)] * len(placed)
-    rough = estimate_background(sums, around, nothing, with_tiles=False)
-    nodes = nodes_of_words(rough, around, tail)
-    # A little lower, so that what is learnt hardly ever makes another scan worth while.
-    nodes -= np.float32(_MARGIN / tail.log_step)
-    cut_out, crowds, spots = [], [], []
-    for number, frame in enumerate(placed):
-        scale = rough.scales[number]
-        crowd = scanner.crowd(frame, around, ask_boxes(around, tail, nodes, scale, tail.box_needs))
-        strong = _strong_part(crowd, ask_boxes(around, tail, nodes, scale, tail.strong_needs))
-        level = rough.profile * scale
-        found = _significant(
-            scanner.score(frame, around, tail, strong, level, rough.factor), around, tail
-        )
-        spots.append(found)
-        cut_out.append(_around_spots(found, around))
-        crowds.append(crowd)
-    kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
-    final = estimate_background(kept, around, cut_out, with_tiles=True)
+    cut_out = [np.empty(0, np.int32)] * len(placed)
+    background = estimate_background(sums, around, cut_out, with_tiles=False)
+    crowds: list[Crowd | None] = [None] * len(placed)
+    for _ in range(_MOST_LOOKS):
+        rough = background
+        spots = []
+        nodes = nodes_of_words(rough, around, tail)
+        # A little lower, so that what is learnt hardly ever makes another scan worth while.
+        nodes -= np.float32(_MARGIN / tail.log_step)
+        for number, frame in enumerate(placed):
+            crowd, found = _look(frame, around, scanner, tail, rough, number, nodes, crowds[number])
+            crowds[number] = crowd
+            spots.append(found)
+        cut_out = [_around_spots(found, around) for found in spots]
+        kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
+        background = estimate_background(kept, around, cut_out, with_tiles=True)
+        if _is_settled(rough, background, around):
+            break
     tail = tail_of(
         tail.n_pulses,
         measure_sharing(placed, around, cut_out),
         measure_streaks(placed, around, spots),
     )
-    log_shape, pixels = _shape_histogram(final, around)
-    nodes = nodes_of_words(final, around, tail)
-    return Stretch(around, final, nodes, tuple(crowds), tail, log_shape, pixels)
+    log_shape, pixels = _shape_histogram(background, around)
+    nodes = nodes_of_words(background, around, tail)
+    known = tuple(crowd for crowd in crowds if crowd is not None)
+    return Stretch(around, background, nodes, known, tail, log_shape, pixels)
+
+
+def _look(
+    frame: PlacedFrame,
+    around: Surroundings,
+    scanner: Scanner,
+    tail: NullTail,
+    rough: Background,
+    number: int,
+    nodes: npt.NDArray[np.float32],
+    known: Crowd | None,
+) -> tuple[Crowd, Candidates]:
+    """Return the crowded pixels of a frame, and its significant spots."""
+    scale = rough.scales[number]
+    asked = ask_boxes(around, tail, nodes, scale, tail.box_needs)
+    if known is None:
+        crowd = scanner.crowd(frame, around, asked)
+    else:
+        crowd = scanner.more_crowd(frame, around, asked, known)
+    strong = _strong_part(crowd, ask_boxes(around, tail, nodes, scale, tail.strong_needs))
+    level = rough.profile * scale
+    found = scanner.score(frame, around, tail, strong, level, rough.factor)
+    return crowd, _significant(found, around, tail)
+
+
+def _is_settled(old: Background, new: Background, around: Surroundings) -> bool:
+    """Tell whether another look for spots would hardly find more."""
+    before = old.profile * old.scales.mean(axis=0)
+    after = new.profile * new.scales.mean(axis=0)
+    change = np.abs(after / np.maximum(before, 1e-300) - 1.0)
+    return bool(np.average(change > _SETTLED, weights=around.ring_sizes) < _UNSETTLED_PART)
 
 
 def _strong_part(crowd: Crowd, asked: npt.NDArray[np.uint16]) -> Crowd:
