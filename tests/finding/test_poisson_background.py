@@ -58,7 +58,7 @@ def place(to_frame: ToFrame) -> Callable[[np.ndarray], PlacedFrame]:
 
     def place_counts(counts: np.ndarray) -> PlacedFrame:
         frame = to_frame(counts)
-        return PlacedFrame(frame.planes, frame.index, frame.count)
+        return PlacedFrame(frame.planes, frame.index, frame.count, frame.censored)
 
     return place_counts
 
@@ -109,9 +109,11 @@ def test_canvas_keeps_panels_apart() -> None:
     canvas = build_canvas(Layout((slab,), windows))
     assert isinstance(canvas, Canvas)
     assert (canvas.place >= 0).all()
-    assert np.array_equal(canvas.pixel[canvas.place], np.arange(60))
+    assert len(np.unique(canvas.place)) == 60
+    sheet = canvas.spread(np.arange(60), -1)
+    assert np.array_equal(sheet[canvas.place], np.arange(60))
     assert canvas.first_row[1] - canvas.first_row[0] == 6 + PAD
-    assert (canvas.pixel >= 0).sum() == 60
+    assert (sheet >= 0).sum() == 60
 
 
 @pytest.mark.parametrize("level", [0.0, 0.05, 2.0, 40.0])

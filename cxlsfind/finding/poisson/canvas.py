@@ -31,11 +31,14 @@ class PlacedFrame:
         Shape (planes, words of the canvas), uint64.
     place, count
         Canvas pixels with all bits set, ascending, and their counts; int32, uint32.
+    censored
+        Canvas pixels that read the largest value of the data type; int32.
     """
 
     planes: npt.NDArray[np.uint64]
     place: npt.NDArray[np.int32]
     count: npt.NDArray[np.uint32]
+    censored: npt.NDArray[np.int32]
 
     @property
     def full(self) -> int:
@@ -61,15 +64,12 @@ class Canvas:
         width, and the canvas row of the first row, ascending; int64.
     place
         Canvas pixel of every pixel of the frame array, -1 outside every panel; int32.
-    pixel
-        The inverse, -1 for padding; int32.
     """
 
     stride: int
     n_rows: int
     windows: npt.NDArray[np.int64]
     place: npt.NDArray[np.int32]
-    pixel: npt.NDArray[np.int32]
 
     @property
     def size(self) -> int:
@@ -94,8 +94,8 @@ class Canvas:
     def spread(self, values: npt.NDArray[_T], padding: object) -> npt.NDArray[_T]:
         """Return values of the frame array's pixels as they lie on the canvas."""
         sheet = np.full(self.size, padding, values.dtype)
-        inside = self.pixel >= 0
-        sheet[inside] = values[self.pixel[inside]]
+        inside = self.place >= 0
+        sheet[self.place[inside]] = values[inside]
         return sheet
 
     def words(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
@@ -111,7 +111,8 @@ class Canvas:
         place = self.place[frame.index]
         order = np.argsort(place, kind="stable")  # panels may lie side by side
         order = order[place[order] >= 0]
-        return PlacedFrame(planes, place[order], frame.count[order])
+        censored = self.place[frame.censored]
+        return PlacedFrame(planes, place[order], frame.count[order], censored)
 
 
 def build_canvas(layout: Layout) -> Canvas:
@@ -124,11 +125,9 @@ def build_canvas(layout: Layout) -> Canvas:
         windows[number] = window.start, window.stride, window.height, window.width, row
         row += window.height + PAD
     place = np.full(layout.n_pixels, -1, np.int32)
-    pixel = np.full(stride * row, -1, np.int32)
     for number, window in enumerate(layout.windows):
         ss, fs = np.meshgrid(np.arange(window.height), np.arange(window.width), indexing="ij")
-        source = (window.start + ss * window.stride + fs).ravel()
-        target = ((windows[number, 4] + ss) * stride + PAD + fs).ravel()
-        place[source] = target
-        pixel[target] = source
-    return Canvas(stride, row, windows, place, pixel)
+        place[window.start + ss * window.stride + fs] = (
+            (windows[number, 4] + ss) * stride + PAD + fs
+        )
+    return Canvas(stride, row, windows, place)

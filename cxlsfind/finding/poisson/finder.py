@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -87,7 +87,7 @@ class PoissonFinder:
         pulses = settings.pulses_per_frame
         self._tail = tail_of(math.inf if pulses > _MANY_PULSES else float(round(pulses)), 0.0, 0.0)
 
-    def find_block(self, frames: Sequence[PlaneFrame]) -> BlockResult:
+    def find_block(self, frames: Iterable[PlaneFrame]) -> BlockResult:
         """Find peaks and hits in consecutive frames of one dataset.
 
         Nothing outside the block has any influence.
@@ -95,7 +95,8 @@ class PoissonFinder:
         Parameters
         ----------
         frames
-            Frames of the layout that the finder was built for.
+            Frames of the layout that the finder was built for. Each is looked at once, so that
+            whoever hands them over can let them go.
         """
         canvas = self._around.canvas
         placed = [canvas.lay(frame) for frame in frames]
@@ -104,7 +105,7 @@ class PoissonFinder:
         dark = dark_frames(totals)
         zones = zone_sums(bins)
         zones[dark] = 0.0
-        cuts = [0, *split_at_changes(zones), len(frames)]
+        cuts = [0, *split_at_changes(zones), len(placed)]
         around = self._without_liars(placed, bins, dark, cuts)
         lying = np.flatnonzero(self._around.usable & ~around.usable).astype(np.int32)
         for frame in placed:
@@ -121,7 +122,7 @@ class PoissonFinder:
             lit = FrameClass.NO_JET if lost else FrameClass.BLANK
             for t in range(start, stop):
                 kind = FrameClass.BEAM_OFF if dark[t] else lit
-                results.append(self._find_frame(frames[t], placed[t], stretch, t - start, kind))
+                results.append(self._find_frame(placed[t], stretch, t - start, kind))
         mask = np.zeros(self._layout.n_pixels, np.bool_)
         inside = canvas.place >= 0
         mask[inside] = around.usable[canvas.place[inside]]
@@ -150,7 +151,6 @@ class PoissonFinder:
 
     def _find_frame(
         self,
-        frame: PlaneFrame,
         placed: PlacedFrame,
         stretch: Stretch,
         number: int,
@@ -174,7 +174,7 @@ class PoissonFinder:
             measured.position[: settings.max_peaks],
             around,
             self._layout,
-            around.canvas.place[frame.censored],
+            placed.censored,
         )
         peaks["intensity"] = peaks["photons"] * self._gain
         n_peaks = int((measured.expected[: settings.max_peaks] <= cut).sum())

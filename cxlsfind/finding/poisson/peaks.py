@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.candidates import Candidates
-from cxlsfind.finding.poisson.canvas import PlacedFrame
+from cxlsfind.finding.poisson.canvas import PAD, PlacedFrame
 from cxlsfind.finding.poisson.streaks import first_of_streaks, streak_photons
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
@@ -172,17 +172,16 @@ def place_peaks(
         Canvas pixels that read the largest value of the data type.
     """
     canvas = around.canvas
-    row = positions // canvas.stride
+    row, column = np.divmod(positions.astype(np.int64), canvas.stride)
     panel = np.searchsorted(canvas.first_row, row, side="right") - 1
-    pixel = canvas.pixel[positions].astype(np.int64)
     offset = np.array([layout.slabs[w.slab].offset for w in layout.windows], np.int64)[panel]
     width = np.array([layout.slabs[w.slab].shape[1] for w in layout.windows], np.int64)[panel]
+    top, left = np.divmod(canvas.windows[panel, 0] - offset, width)
+    size = canvas.windows[panel, 2:4]
     peaks["panel"] = panel
-    peaks["fs"] += (pixel - offset) % width + 0.5
-    peaks["ss"] += (pixel - offset) // width + 0.5
+    peaks["fs"] += left + column - PAD + 0.5
+    peaks["ss"] += top + row - canvas.first_row[panel] + 0.5
     # Half a spot can be fitted beyond the edge, where another panel may lie, or none.
-    top, left = np.divmod(np.array([w.start for w in layout.windows])[panel] - offset, width)
-    size = np.array([(w.height, w.width) for w in layout.windows])[panel]
     peaks["fs"] = peaks["fs"].clip(left + _INSIDE_PX, left + size[:, 1] - _INSIDE_PX)
     peaks["ss"] = peaks["ss"].clip(top + _INSIDE_PX, top + size[:, 0] - _INSIDE_PX)
     steps = np.arange(-_FLAG_HALF, _FLAG_HALF + 1)
