@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import h5py
-import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.sim.detector import Detector
+from cxlsfind.sim.chunks import ChunkEncoder, bitshuffle_lz4
+from cxlsfind.sim.detector import PixelArray
 from cxlsfind.units import wavelength_m
 
 #: Path of the images inside a data file, in both formats.
@@ -40,15 +40,19 @@ class RunHeader:
         Type of the pixels in the files, unsigned; bad pixels hold its largest value.
     frame_time_s
         Exposure time of an image.
+    beam_centre_px
+        Where the direct beam meets the data array (fs, ss), px from the corner of pixel 0; ``None``
+        for where the detector itself has it.
     """
 
-    detector: Detector
+    detector: PixelArray
     photon_energy_ev: float
     clen_m: float
     pixel_mask: npt.NDArray[np.uint32]
     n_images: int
     dtype: npt.DTypeLike = np.uint16
     frame_time_s: float = 1e-3
+    beam_centre_px: tuple[float, float] | None = None
 
     @property
     def sentinel(self) -> int:
@@ -59,6 +63,11 @@ class RunHeader:
     def count_cutoff(self) -> int:
         """Largest count that is written as one."""
         return min(int(_CUTOFF_RATE * self.frame_time_s), self.sentinel - 1)
+
+    @property
+    def direct_beam_px(self) -> tuple[float, float]:
+        """Where the direct beam meets the data array (fs, ss), px from the corner of pixel 0."""
+        return self.detector.beam_centre if self.beam_centre_px is None else self.beam_centre_px
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +96,22 @@ def write_legacy(
         Images per ``NAME_data_NNNNNN.h5``; 0 puts all images into the master file, as the
         file writer does.
     """
+    with ImageEncoder(header) as encoder:
+        chunks = (encoder.encode(image) for image in images)
+        return write_chunks(directory, name, chunks, header, frames_per_file=frames_per_file)
+
+
+def write_chunks(
+    directory: Path,
+    name: str,
+    chunks: Iterable[bytes],
+    header: RunHeader,
+    *,
+    frames_per_file: int = 1000,
+) -> WrittenRun:
+    """Write a run, as :func:`write_legacy` does, from what :class:`ImageEncoder` made."""
     master_path = directory / f"{name}_master.h5"
-    stream = iter(images)
+    stream = iter(chunks)
     if frames_per_file == 0:
         with h5py.File(master_path, "w") as master:
             _write_legacy_metadata(master, header)
@@ -106,6 +129,23 @@ def write_legacy(
                 _write_images(file, stream, header, first, size)
             group[f"data_{number:06d}"] = h5py.ExternalLink(data[-1].name, DATA_PATH)
     return WrittenRun(master_path, tuple(data))
+
+
+class ImageEncoder(ChunkEncoder):
+    """Makes the chunks of a run's images: counts up to the cut-off, bad pixels at the sentinel."""
+
+    def __init__(self, header: RunHeader) -> None:
+        super().__init__(header.detector.shape, header.dtype)
+        self._header = header
+        self._bad = np.flatnonzero(header.pixel_mask)
+
+    def encode(self, image: Image) -> bytes:
+        """Return the chunk of an image: photon counts, [ss, fs]."""
+        header = self._header
+        most = min(header.count_cutoff, int(np.iinfo(image.dtype).max))
+        written = np.minimum(image, image.dtype.type(most)).astype(header.dtype)
+        written.ravel()[self._bad] = header.sentinel
+        return super().encode(written)
 
 
 def write_v2024(
@@ -135,7 +175,7 @@ def write_v2024(
         data.append(directory / f"{name}_data_{number:06d}.h5")
         with h5py.File(data[-1], "w") as file:
             file.create_dataset(
-                DATA_PATH, data=part, chunks=(1, 1, *header.detector.shape), **_bitshuffle_lz4()
+                DATA_PATH, data=part, chunks=(1, 1, *header.detector.shape), **bitshuffle_lz4()
             )
         source = h5py.VirtualSource(data[-1].name, DATA_PATH, part.shape, dtype)
         layout[first : first + len(part)] = source
@@ -147,10 +187,6 @@ def write_v2024(
     return WrittenRun(master_path, tuple(data))
 
 
-def _bitshuffle_lz4() -> dict[str, Any]:
-    return dict(hdf5plugin.Bitshuffle(cname="lz4"))
-
-
 def _with_sentinel(images: Image, header: RunHeader) -> Image:
     result = np.minimum(images, header.count_cutoff).astype(header.dtype)
     result[..., header.pixel_mask != 0] = header.sentinel
@@ -158,7 +194,7 @@ def _with_sentinel(images: Image, header: RunHeader) -> Image:
 
 
 def _write_images(
-    file: h5py.File, images: Iterator[Image], header: RunHeader, first: int, size: int
+    file: h5py.File, chunks: Iterator[bytes], header: RunHeader, first: int, size: int
 ) -> None:
     shape = header.detector.shape
     dataset = file.create_dataset(
@@ -166,12 +202,12 @@ def _write_images(
         (size, *shape),
         np.dtype(header.dtype),
         chunks=(1, *shape),
-        **_bitshuffle_lz4(),
+        **bitshuffle_lz4(),
     )
     dataset.attrs["image_nr_low"] = np.int32(first + 1)
     dataset.attrs["image_nr_high"] = np.int32(first + size)
-    for row, image in enumerate(islice(images, size)):
-        dataset[row] = _with_sentinel(image, header)
+    for row, chunk in enumerate(islice(chunks, size)):
+        dataset.id.write_direct_chunk((row, 0, 0), chunk)
 
 
 def _nexus_group(file: h5py.File, path: str, nx_class: str) -> h5py.Group:
@@ -198,7 +234,7 @@ def _write_common_metadata(master: h5py.File, header: RunHeader) -> h5py.Group:
         {"incident_wavelength": "angstrom"},
     )
     detector = _nexus_group(master, "entry/instrument/detector", "NXdetector")
-    centre_fs, centre_ss = header.detector.beam_centre
+    centre_fs, centre_ss = header.direct_beam_px
     values: dict[str, object] = {
         "description": header.detector.description,
         "beam_center_x": np.float32(centre_fs),
@@ -271,4 +307,4 @@ def _write_v2024_metadata(master: h5py.File, header: RunHeader, channels: tuple[
 
 def _write_mask(group: h5py.Group, mask: npt.NDArray[np.uint32]) -> None:
     rows = math.ceil(mask.shape[0] / 8)
-    group.create_dataset("pixel_mask", data=mask, chunks=(rows, mask.shape[1]), **_bitshuffle_lz4())
+    group.create_dataset("pixel_mask", data=mask, chunks=(rows, mask.shape[1]), **bitshuffle_lz4())

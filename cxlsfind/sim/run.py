@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.sim.dectris import DATA_PATH, Image, RunHeader, WrittenRun, write_legacy
+from cxlsfind.geometry.model import BeamKind, Geometry, Mask, Panel, Quantity
+from cxlsfind.geometry.write import write_geometry
+from cxlsfind.sim.dectris import DATA_PATH, ImageEncoder, RunHeader, WrittenRun, write_chunks
 from cxlsfind.sim.frames import FrameSettings, FrameSimulator
 from cxlsfind.sim.spots import SpotArray
 from cxlsfind.sim.truth import FRAME_DTYPE, SPOT_ROW_DTYPE, Truth, write_truth
+
+#: Where a master file has its mask.
+_MASK_PATH = "/entry/instrument/detector/detectorSpecific/pixel_mask"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,47 @@ class SimulatedRun:
     truth: Path
 
 
-class RunSimulation:
-    """The frames of a run, made one at a time while their truth is collected.
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameRecord:
+    """One frame as it goes to the files.
+
+    Parameters
+    ----------
+    chunk
+        Its image, compressed.
+    row
+        One element of :data:`~cxlsfind.sim.truth.FRAME_DTYPE`, shape (1,).
+    spots
+        Its spots.
+    """
+
+    chunk: bytes
+    row: npt.NDArray[np.void]
+    spots: SpotArray
+
+
+class RunSource(Protocol):
+    """Where the frames of a run come from.
+
+    Parameters
+    ----------
+    header
+        Metadata of the run.
+    panels
+        Where the detector's pixels are, the direct beam where the run has it.
+    """
+
+    @property
+    def header(self) -> RunHeader: ...  # noqa: D102
+    @property
+    def panels(self) -> tuple[Panel, ...]: ...  # noqa: D102
+
+    def record(self, number: int) -> FrameRecord:
+        """Return a frame by its number, the same on every call and in every process."""
+
+
+class PlainRun:
+    """Plain frames: round spots without a crystal.
 
     Parameters
     ----------
@@ -44,38 +89,35 @@ class RunSimulation:
         What the frames look like.
     n_frames
         Length of the run.
+    dtype
+        Type of the pixels in the files.
     """
 
-    def __init__(self, settings: FrameSettings, n_frames: int) -> None:
-        self.settings = settings
-        self.n_frames = n_frames
-        self.simulator = FrameSimulator(settings, n_frames)
-        self.labels: list[int] = []
-        self.spots: list[SpotArray] = []
+    def __init__(self, settings: FrameSettings, n_frames: int, dtype: npt.DTypeLike) -> None:
+        self._simulator = FrameSimulator(settings, n_frames)
+        self.panels = settings.detector.panels
+        self.header = RunHeader(
+            detector=settings.detector,
+            photon_energy_ev=settings.photon_energy_ev,
+            clen_m=settings.clen_m,
+            pixel_mask=self._simulator.pixel_mask,
+            n_images=n_frames,
+            dtype=dtype,
+        )
+        self._encoder = ImageEncoder(self.header)
 
-    def images(self) -> Iterator[Image]:
-        """Yield the photon counts of every frame, [ss, fs]."""
-        for number in range(self.n_frames):
-            frame = self.simulator.frame(number)
-            rows = np.zeros(len(frame.spots), SPOT_ROW_DTYPE)
-            rows["frame"] = number
-            for column in frame.spots.dtype.names or ():
-                rows[column] = frame.spots[column]
-            self.labels.append(int(frame.is_hit))
-            self.spots.append(rows)
-            yield frame.counts
-
-    def truth(self, file: str, events: tuple[str, ...]) -> Truth:
-        """Return the truth of the images made so far, all in one listed file."""
-        frames = np.zeros(len(self.labels), FRAME_DTYPE)
-        frames["label"] = self.labels
-        frames["energy_eV"] = self.settings.photon_energy_ev
-        frames["clen_m"] = self.settings.clen_m
-        frames["orientation"] = np.nan
-        frames["scale"] = 1.0
-        frames["oracle_llr"] = np.nan
-        spots = np.concatenate([np.zeros(0, SPOT_ROW_DTYPE), *self.spots])
-        return Truth((file,) * len(self.labels), events, frames, spots)
+    def record(self, number: int) -> FrameRecord:
+        """Return a frame by its number."""
+        frame = self._simulator.frame(number)
+        row = np.zeros(1, FRAME_DTYPE)
+        row["label"] = frame.is_hit
+        row["energy_eV"] = self.header.photon_energy_ev
+        row["clen_m"] = self.header.clen_m
+        row["orientation"] = np.nan
+        row["scale"] = 1.0
+        row["oracle_llr"] = np.nan
+        row["centre"] = self.header.direct_beam_px
+        return FrameRecord(self._encoder.encode(frame.counts), row, frame.spots)
 
 
 def simulate_run(
@@ -87,7 +129,7 @@ def simulate_run(
     frames_per_file: int = 1000,
     dtype: npt.DTypeLike = np.uint16,
 ) -> SimulatedRun:
-    """Simulate a run into a directory, over an older one of the same name.
+    """Simulate a run of plain frames into a directory, over an older one of the same name.
 
     Parameters
     ----------
@@ -96,55 +138,98 @@ def simulate_run(
     dtype
         Type of the pixels in the files.
     """
+    source = PlainRun(settings, n_frames, dtype)
+    records = (source.record(number) for number in range(n_frames))
+    return write_run(directory, source, records, name=name, frames_per_file=frames_per_file)
+
+
+def write_run(
+    directory: Path,
+    source: RunSource,
+    records: Iterable[FrameRecord],
+    *,
+    name: str = "sim",
+    frames_per_file: int = 1000,
+) -> SimulatedRun:
+    """Write a run into a directory, over an older one of the same name; the truth comes last.
+
+    Parameters
+    ----------
+    source
+        Where the records come from.
+    records
+        All frames, in order.
+    frames_per_file
+        Images per data file; 0 puts all into the master file.
+    """
     directory.mkdir(parents=True, exist_ok=True)
-    simulation = RunSimulation(settings, n_frames)
-    header = RunHeader(
-        detector=settings.detector,
-        photon_energy_ev=settings.photon_energy_ev,
-        clen_m=settings.clen_m,
-        pixel_mask=simulation.simulator.pixel_mask,
-        n_images=n_frames,
-        dtype=dtype,
-    )
-    files = write_legacy(
-        directory, name, simulation.images(), header, frames_per_file=frames_per_file
-    )
+    header = source.header
     run = SimulatedRun(
-        files, directory / "files.lst", directory / f"{name}.geom", directory / "truth.h5"
+        WrittenRun(directory / f"{name}_master.h5", ()),
+        directory / "files.lst",
+        directory / f"{name}.geom",
+        directory / "truth.h5",
     )
+    # Its presence says that the run is complete.
+    run.truth.unlink(missing_ok=True)
+    truth = _TruthCollector()
+    chunks = truth.keep(records)
+    files = write_chunks(directory, name, chunks, header, frames_per_file=frames_per_file)
     run.list.write_text(f"{files.master.resolve()}\n", encoding="utf-8")
-    run.geometry.write_text(geometry_text(settings), encoding="utf-8")
-    write_truth(run.truth, simulation.truth(files.master.name, _events(n_frames, frames_per_file)))
-    return run
+    run.geometry.write_text(run_geometry(source), encoding="utf-8")
+    events = _events(header.n_images, frames_per_file)
+    write_truth(run.truth, truth.truth(files.master.name, events))
+    return replace(run, files=files)
 
 
-def geometry_text(settings: FrameSettings) -> str:
+def run_geometry(source: RunSource) -> str:
     """Return the CrystFEL geometry of a simulated run's master file."""
-    detector = settings.detector
-    height, width = detector.shape
-    centre_fs, centre_ss = detector.beam_centre
-    return f"""; {detector.description}, simulated
-photon_energy = {settings.photon_energy_ev} eV
-clen = {settings.clen_m}
-res = {1 / detector.pixel_size_m}
-adu_per_photon = 1
-data = /entry/data/%
-dim0 = %
-dim1 = ss
-dim2 = fs
-mask = /entry/instrument/detector/detectorSpecific/pixel_mask
-mask_good = 0x0
-mask_bad = 0xffffffff
+    mask = Mask(0, _MASK_PATH, bad_bits=0xFFFFFFFF)
+    panels = tuple(
+        replace(
+            panel,
+            data="/entry/data/%",
+            dims=("%", "ss", "fs"),
+            masks=(mask,),
+            flags=(),
+            saturation_map=None,
+            saturation_map_file=None,
+        )
+        for panel in source.panels
+    )
+    geometry = Geometry(
+        file="",
+        text="",
+        panels=panels,
+        beam_kind=BeamKind.PHOTON_ENERGY,
+        beam=Quantity(source.header.photon_energy_ev),
+        clen=Quantity(source.header.clen_m),
+    )
+    return f"; {source.header.detector.description}, simulated\n{write_geometry(geometry)}"
 
-p0/min_fs = 0
-p0/max_fs = {width - 1}
-p0/min_ss = 0
-p0/max_ss = {height - 1}
-p0/corner_x = {-centre_fs}
-p0/corner_y = {-centre_ss}
-p0/fs = x
-p0/ss = y
-"""
+
+class _TruthCollector:
+    """Keeps the truth of frames that pass by."""
+
+    def __init__(self) -> None:
+        self._rows = [np.zeros(0, FRAME_DTYPE)]
+        self._spots = [np.zeros(0, SPOT_ROW_DTYPE)]
+
+    def keep(self, records: Iterable[FrameRecord]) -> Iterator[bytes]:
+        """Yield the images of records, and keep the rest."""
+        for number, record in enumerate(records):
+            rows = np.zeros(len(record.spots), SPOT_ROW_DTYPE)
+            rows["frame"] = number
+            for column in record.spots.dtype.names or ():
+                rows[column] = record.spots[column]
+            self._rows.append(record.row)
+            self._spots.append(rows)
+            yield record.chunk
+
+    def truth(self, file: str, events: tuple[str, ...]) -> Truth:
+        """Return the truth of the frames that passed, all in one listed file."""
+        frames, spots = np.concatenate(self._rows), np.concatenate(self._spots)
+        return Truth((file,) * len(frames), events, frames, spots)
 
 
 def _events(n_frames: int, frames_per_file: int) -> tuple[str, ...]:

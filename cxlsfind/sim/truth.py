@@ -29,6 +29,8 @@ FRAME_DTYPE: Final = np.dtype(
         ("scale", "f8"),  # beam of this frame over that of the run
         ("pulses", "i4"),  # X-ray pulses per frame; 0: a continuous beam, Poisson counts
         ("oracle_llr", "f8"),  # log likelihood ratio of hit to blank; NaN where not computed
+        ("centre", "f8", (2,)),  # where the direct beam meets the data array (fs, ss), px
+        ("negatives", "u1"),  # bits of cxlsfind.sim.negatives.Negative: ice, salt, precipitant
     ]
 )
 
@@ -100,5 +102,7 @@ def _read_columns(group: h5py.Group, dtype: np.dtype[np.void]) -> npt.NDArray[np
     names = dtype.names or ()
     result = np.zeros(len(group[names[0]]), dtype)
     for column in names:
-        result[column] = group[column][:]
+        # Columns that have been added since are zero in older files.
+        if column in group:
+            result[column] = group[column][:]
     return result

@@ -1,35 +1,15 @@
-"""Where liquid water scatters to: the shape of the background on a flat detector."""
+"""Where liquid water scatters to: the shape of the background of plain frames."""
 
 from __future__ import annotations
 
 import math
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from cxlsfind.sim.background.water import water_form_factor
 from cxlsfind.sim.detector import Detector
 from cxlsfind.units import wavelength_m
-
-#: Analytic fit, good to 0.7 % for q <= 3.6 per angstrom, of the scattering of one water molecule
-#: at 25 C (electrons squared), after Hura et al., Phys. Chem. Chem. Phys. 5, 1981 (2003) and
-#: Clark et al., PNAS 107, 14003 (2010): polynomial, then (height, centre, width) of Gaussians.
-_POLYNOMIAL: Final = (6.5285, -1.2454, 0.6768)
-_GAUSSIANS: Final = ((46.4791, 2.0116, 0.3505), (1.4456, 1.19, 0.3158), (26.9279, 2.8349, 0.3814))
-
-
-def water_form_factor(q: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the coherent scattering of a water molecule, electrons squared.
-
-    Parameters
-    ----------
-    q
-        4 pi sin(theta) / wavelength, per angstrom, at most 3.6.
-    """
-    result = np.polynomial.Polynomial(_POLYNOMIAL)(q)
-    for height, centre, width in _GAUSSIANS:
-        result = result + height * np.exp(-((q - centre) ** 2) / (2 * width**2))
-    return np.asarray(result, np.float64)
 
 
 def water_background(

@@ -1,0 +1,1 @@
+"""Background: what scatters beside the crystal, and how its photons are drawn."""

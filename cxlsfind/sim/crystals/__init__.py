@@ -1,0 +1,1 @@
+"""Crystals: cells, symmetry and the intensities of their reflections."""
