@@ -2,7 +2,7 @@
 
 The algorithm is that of A. Barty et al., J. Appl. Cryst. 47, 1118 (2014),
 https://doi.org/10.1107/S1600576714007626, as CrystFEL 0.12.0-113-g80f24855 runs it,
-single-precision arithmetic included: the lists are the same, peak by peak. For photon frames the
+single-precision arithmetic included: the lists are the same, peak by peak. For photon counts the
 cost goes with the photons, not with the pixels.
 """
 
@@ -18,28 +18,31 @@ import numpy.typing as npt
 from cxlsfind.errors import UsageError
 from cxlsfind.finding._windows import window_table
 from cxlsfind.finding.gains import adu_per_photon
+from cxlsfind.finding.planes import dense_values, mask_words
 from cxlsfind.finding.ring_limits import RingStatistics
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.geometry.maps import radii
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.kernels.bright_pixels import (
-    BAD,
-    CENSORED,
-    CLAIMED,
-    Image,
-    clear_counts,
-    list_near,
-    locate,
-    scatter_counts,
-    select_bright_photons,
-    select_bright_pixels,
-)
-from cxlsfind.kernels.peakfinder8 import Cuts, PeakTable, new_peak_table, search
+from cxlsfind.kernels.bright_pixels import Detector, Image, keep_bright, list_bright, list_counts
+from cxlsfind.kernels.peakfinder8 import Cuts, PeakTable, bound_peaks, new_peak_table, search
+from cxlsfind.kernels.planes import clear_bits, copy_bits, set_bits
+from cxlsfind.kernels.ring_map import RingMap, ring_words
 from cxlsfind.kernels.rings import RingLimits
-from cxlsfind.records import PEAK_DTYPE, DenseFrame, PeakArray, PeakFlag, PhotonFrame
+from cxlsfind.kernels.windows import locate
+from cxlsfind.records import PEAK_DTYPE, DenseFrame, PeakArray, PeakFlag, PlaneFrame
 
 #: Peaks per frame at most; what comes after them is not searched. CrystFEL's limit.
 MAX_PEAKS: Final = 2048
+
+#: Frames of counts with more bit planes than this are searched like readings, with the same
+#: result: more than one pixel in 256 holds 15 photons or more.
+MOST_PLANES: Final = 4
+
+#: One pixel in this many may be above the threshold in a frame that is not crowded.
+_FEW: Final = 256
+
+#: With this many times the pixels that are needed above the threshold there will be peaks.
+_PLENTY: Final = 32
 
 _UNKNOWN: Final = ("sigma_fs", "sigma_ss", "log_likelihood_ratio", "p_value", "inverse_d")
 
@@ -110,13 +113,13 @@ class Peakfinder8:
         Settings of the search.
     geometry, layout
         Detector and frame array.
-    radius_bins
-        Ring of every pixel (:func:`cxlsfind.geometry.maps.radius_bins`); int32. Read only, so
-        that threads can share it.
+    rings
+        Rings of all pixels: of :func:`cxlsfind.geometry.maps.radius_bins`. Read only, so that
+        threads and processes can share it.
     usable
-        Pixels that the run's mask lets through; bool. Read only as well.
+        Pixels that the run's mask lets through; bool.
     shift_m
-        Shift (x, y) of the detector for which ``radius_bins`` was made, metres.
+        Shift (x, y) of the detector for which ``rings`` was made, metres.
     """
 
     def __init__(
@@ -124,7 +127,7 @@ class Peakfinder8:
         settings: Peakfinder8Settings,
         geometry: Geometry,
         layout: Layout,
-        radius_bins: npt.NDArray[np.int32],
+        rings: RingMap,
         usable: npt.NDArray[np.bool_],
         shift_m: tuple[float, float] = (0.0, 0.0),
     ) -> None:
@@ -132,26 +135,27 @@ class Peakfinder8:
         self._threshold = np.float32(settings.threshold)
         if settings.min_res > 0.0 or settings.max_res > 0.0:
             usable = usable & _is_within(radii(geometry, layout, shift_m), settings)
-        self._image = Image(
-            values=np.zeros(layout.n_pixels, np.float32),
-            state=np.zeros(layout.n_pixels, np.uint8),
-            usable=usable,
-            rings=radius_bins,
-            windows=window_table(layout),
-            max_adu=np.array([panel.max_adu for panel in geometry.panels], np.float32),
-        )
+        max_adu = np.array([panel.max_adu for panel in geometry.panels], np.float32)
+        self._detector = Detector(rings, window_table(layout), max_adu)
+        self._usable = mask_words(usable)
+        self._on_rings = self._usable & ring_words(rings)
+        self._good, self._free = self._usable.copy(), self._on_rings.copy()
         min_snr = np.float32(settings.min_snr)
-        self._statistics = RingStatistics(self._image, min_snr, self._threshold)
+        self._statistics = RingStatistics(self._detector, self._on_rings, min_snr, self._threshold)
         self._cuts = Cuts(
-            min_snr, settings.min_pix_count, settings.max_pix_count, settings.local_bg_radius
+            self._threshold,
+            min_snr,
+            settings.min_pix_count,
+            settings.max_pix_count,
+            settings.local_bg_radius,
         )
-        # The background of a peak reaches less than this far from one of its pixels in the array.
-        rows = 2 * settings.local_bg_radius + 1
-        self._reach = rows * max(window.stride for window in layout.windows)
         self._peaks = new_peak_table(MAX_PEAKS)
+        self._lowest = RingLimits(*(np.full(rings.n_rings, self._threshold) for _ in range(3)))
         self._corner = np.array([(p.min_fs, p.min_ss) for p in geometry.panels], np.float64)
 
-    def find(self, frame: PhotonFrame | DenseFrame, photon_energy_ev: float) -> PeakArray:
+    def find(
+        self, frame: PlaneFrame | DenseFrame, photon_energy_ev: float, at_least: int = 1
+    ) -> PeakArray:
         """Return the peaks of a frame: panel after panel, in the order of their first pixels.
 
         Parameters
@@ -160,6 +164,8 @@ class Peakfinder8:
             The frame, made with the ``usable`` of this finder.
         photon_energy_ev
             Photon energy; of use only where the geometry gives ``adu_per_eV``.
+        at_least
+            Frames with fewer peaks than this are taken to have none, which is often seen at once.
 
         Returns
         -------
@@ -174,51 +180,80 @@ class Peakfinder8:
             The reading of one photon is not known.
         """
         gains = adu_per_photon(self._geometry, photon_energy_ev)
-        state = self._image.state
-        state[frame.bad] |= BAD
-        state[frame.censored] |= CENSORED
+        clear_bits(self._good, frame.bad)
+        clear_bits(self._free, frame.bad)
         if isinstance(frame, DenseFrame):
-            n_peaks = self._search_dense(self._image._replace(values=frame.values))
-        elif self._threshold < 0.0:  # pixels without photons may be bright
-            scatter_counts(frame.index, frame.count, self._image.values)
-            n_peaks = self._search_dense(self._image)
-            clear_counts(frame.index, self._image.values)
+            n_peaks = self._search_values(frame.values, frame.censored)
+        elif self._threshold < 0.0 or len(frame.planes) > MOST_PLANES:
+            n_peaks = self._search_values(dense_values(frame), frame.censored)
         else:
-            n_peaks = self._search_sparse(frame)
-        state[frame.bad] = 0
-        state[frame.censored] = 0
-        return self._to_records(n_peaks, gains)
+            n_peaks = self._search_counts(frame, at_least)
+        copy_bits(self._usable, frame.bad, self._good)
+        copy_bits(self._on_rings, frame.bad, self._free)
+        return self._to_records(n_peaks if n_peaks >= at_least else 0, gains)
 
-    def _search_dense(self, image: Image) -> int:
-        limits = self._statistics.of_image(image)
-        bright = np.empty(image.values.size, np.int32)
-        n_bright = select_bright_pixels(image, limits, bright)
+    def _search_values(
+        self, values: npt.NDArray[np.float32], censored: npt.NDArray[np.int32]
+    ) -> int:
+        limits = self._statistics.of_values(values, self._free)
+        no_planes = np.empty((0, 0), np.uint64)
+        nowhere, nothing = np.empty(0, np.int32), np.empty(0, np.uint32)
+        image = Image(values, no_planes, nowhere, nothing, self._good, self._free, censored)
+        bright = np.empty(values.size, np.int32)
+        n_bright = list_bright(image, self._detector, limits, bright)
         return self._search(image, limits, bright[:n_bright])
 
-    def _search_sparse(self, frame: PhotonFrame) -> int:
-        image, index, count = self._image, frame.index, frame.count
-        limits = self._statistics.of_photons(frame)
-        bright = np.empty(index.size, np.int32)
-        n_bright = select_bright_photons(index, count, image, limits, self._threshold, bright)
-        if n_bright == 0:
+    def _search_counts(self, frame: PlaneFrame, at_least: int) -> int:
+        image = Image(
+            np.empty(0, np.float32),
+            frame.planes,
+            frame.index,
+            frame.count,
+            self._good,
+            self._free,
+            frame.censored,
+        )
+        # No limit is below the threshold: only these pixels can be bright.
+        least = min(math.floor(self._threshold) + 1, 2**32)
+        pixels = np.empty(frame.n_pixels // _FEW, np.int32)
+        n = list_counts(image, least, pixels)
+        if n > pixels.size:
+            pixels = np.empty(n, np.int32)
+            list_counts(image, least, pixels)
+        is_plenty = n >= _PLENTY * at_least * self._cuts.min_pix_count
+        if not is_plenty and self._most_peaks(image, pixels[:n]) < at_least:
             return 0
-        near = np.empty(index.size, np.int32)
-        near = near[: list_near(index, bright[:n_bright], self._reach, near)]
-        scatter_counts(index[near], count[near], image.values)
-        n_peaks = self._search(image, limits, bright[:n_bright])
-        clear_counts(index[near], image.values)
-        return n_peaks
+        limits = self._statistics.of_counts(frame, self._free)
+        n_bright = keep_bright(pixels[:n], image, self._detector.rings, limits)
+        return self._search(image, limits, pixels[:n_bright])
+
+    def _most_peaks(self, image: Image, pixels: npt.NDArray[np.int32]) -> int:
+        """Return how many peaks the pixels above the threshold can make at most."""
+        panels, claimed = np.empty_like(pixels), np.empty_like(pixels)
+        locate(pixels, self._detector.windows, panels)
+        least = self._cuts.min_pix_count
+        most, n_claimed = bound_peaks(
+            image, self._detector, self._lowest, pixels, panels, least, claimed
+        )
+        set_bits(image.free, claimed[:n_claimed])
+        return most
 
     def _search(self, image: Image, limits: RingLimits, bright: npt.NDArray[np.int32]) -> int:
         """Find the peaks among the bright pixels, and release these."""
-        panels = np.empty(bright.size, np.int32)
-        locate(bright, image.windows, panels)
+        panels, claimed = np.empty_like(bright), np.empty_like(bright)
+        locate(bright, self._detector.windows, panels)
         order = np.argsort(panels, kind="stable")  # panels may lie side by side
-        claimed = np.empty(bright.size, np.int32)
         n_peaks, n_claimed = search(
-            image, limits, bright[order], panels[order], self._cuts, claimed, self._peaks
+            image,
+            self._detector,
+            limits,
+            bright[order],
+            panels[order],
+            self._cuts,
+            claimed,
+            self._peaks,
         )
-        image.state[claimed[:n_claimed]] &= ~CLAIMED
+        set_bits(image.free, claimed[:n_claimed])
         return n_peaks
 
     def _to_records(self, n_peaks: int, gains: npt.NDArray[np.float64]) -> PeakArray:

@@ -1,7 +1,8 @@
-"""From raw pixel values to frames: counts as sparse lists, everything else as full arrays."""
+"""From raw pixel values to frames: counts as bit planes, everything else as full arrays."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -10,10 +11,12 @@ import numpy.typing as npt
 from cxlsfind.errors import FrameError
 from cxlsfind.finding._windows import window_table
 from cxlsfind.finding.gains import adu_per_photon
+from cxlsfind.finding.planes import PlaneMaker, bad_values, mask_words, sum_counts
 from cxlsfind.geometry.layout import Layout, PanelWindow
 from cxlsfind.geometry.model import Flag, Geometry
-from cxlsfind.kernels.photons import list_photons, list_rounded, sum_photons
-from cxlsfind.records import DenseFrame, PhotonFrame
+from cxlsfind.io.packed import PackedFrame
+from cxlsfind.kernels.photons import list_rounded, sum_photons
+from cxlsfind.records import DenseFrame, PhotonFrame, PlaneFrame
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -25,16 +28,10 @@ _PHOTON_TYPES: Final = frozenset(np.dtype(f"{kind}{size}") for kind in "iu" for 
 _REAL_TYPES: Final = frozenset(np.dtype(f"f{size}") for size in (4, 8))
 
 
-def normalise(
-    raw: npt.NDArray[Any],
-    usable: BoolArray,
-    geometry: Geometry,
-    layout: Layout,
-    photon_energy_ev: float,
-) -> PhotonFrame | DenseFrame:
-    """Sort the pixels of a raw frame into photons, bad and censored pixels.
+class FrameMaker:
+    """Makes frames of one detector with one mask of what is in files; for one thread.
 
-    Integers are counts when one photon reads 1: such frames become photon lists. Negative counts
+    Integers are counts when one photon reads 1: such frames become bit planes. Negative counts
     are marks that detectors put on pixels without a measurement (-1 and -2 of Dectris, the
     smallest number of others): those pixels are bad. Floats, and integers with another gain, are
     readings that noise can take below zero: such frames stay arrays, and NaN and infinities are
@@ -42,33 +39,114 @@ def normalise(
 
     Parameters
     ----------
-    raw
-        Frame array as in the file: flat, integers of up to 32 bits or floats, either byte order.
     usable
         Pixels that the run's mask lets through; frame array.
-    photon_energy_ev
-        Photon energy; of use only where the geometry gives ``adu_per_eV``.
-
-    Raises
-    ------
-    FrameError
-        The data type is another one, or the reading of one photon is not known.
     """
-    raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
-    if raw.dtype not in _PHOTON_TYPES | _REAL_TYPES:
-        raise FrameError(
-            f"pixel values are of type {raw.dtype}; expected integers of 8, 16 or 32 bits, or "
-            "floats of 32 or 64"
-        )
-    flagged = _flagged_pixels(raw, usable, geometry, layout)
-    if flagged.size:
-        usable = usable.copy()
+
+    def __init__(self, geometry: Geometry, layout: Layout, usable: BoolArray) -> None:
+        self._geometry = geometry
+        self._layout = layout
+        self._usable = usable
+        self._words = mask_words(usable)
+        self._n_usable = int(np.count_nonzero(usable))
+        values = bad_values(geometry, layout)
+        # To tell small counts that are bad the pixels are gone through one by one.
+        self._has_small_flags = values is None
+        self._planes = PlaneMaker(layout.n_pixels, *([] if values is None else [values]))
+
+    def takes_packed(self, photon_energy_ev: float) -> bool:
+        """Return whether packed integers can be made a frame; others need their pixels.
+
+        Raises
+        ------
+        FrameError
+            The reading of one photon is not known.
+        """
+        return not self._has_small_flags and self._is_counting(photon_energy_ev)
+
+    def from_packed(self, packed: PackedFrame) -> PlaneFrame:
+        """Return the frame of packed bytes.
+
+        Raises
+        ------
+        FrameError
+            They are damaged.
+        """
+        return self._planes.from_packed(packed, self._words)
+
+    def from_array(self, raw: npt.NDArray[Any], photon_energy_ev: float) -> PlaneFrame | DenseFrame:
+        """Return the frame of pixels.
+
+        Parameters
+        ----------
+        raw
+            Frame array as in the file: integers of up to 32 bits or floats, either byte order.
+        photon_energy_ev
+            Photon energy; of use only where the geometry gives ``adu_per_eV``.
+
+        Returns
+        -------
+        The frame. If it is a :class:`~cxlsfind.records.DenseFrame` it may share memory with
+        ``raw``.
+
+        Raises
+        ------
+        FrameError
+            The data type is another one, or the reading of one photon is not known.
+        """
+        raw = raw.astype(raw.dtype.newbyteorder("="), copy=False)
+        if raw.dtype not in _PHOTON_TYPES | _REAL_TYPES:
+            raise FrameError(
+                f"pixel values are of type {raw.dtype}; expected integers of 8, 16 or 32 bits, or "
+                "floats of 32 or 64"
+            )
+        is_counts = self._is_counting(photon_energy_ev) and raw.dtype in _PHOTON_TYPES
+        if is_counts and not self._has_small_flags:
+            return self._planes.from_array(raw, self._words)
+        flagged = _flagged_pixels(raw, self._usable, self._geometry, self._layout)
+        usable = self._usable.copy()
         usable[flagged] = False
-    gains = adu_per_photon(geometry, photon_energy_ev)
-    low, high = _COUNTING
-    if raw.dtype in _PHOTON_TYPES and low <= gains.min() and gains.max() <= high:
-        return _photon_frame(raw, usable, flagged)
-    return _dense_frame(raw, usable, flagged)
+        if not is_counts:
+            return _dense_frame(raw, usable, flagged)
+        frame = self._planes.from_array(raw, mask_words(usable))
+        return replace(frame, bad=np.union1d(flagged, frame.bad))
+
+    def mean_photons(self, frame: PlaneFrame | DenseFrame, photon_energy_ev: float) -> float:
+        """Return the mean number of photons per usable pixel; NaN without such a pixel.
+
+        Censored pixels, which may read anything, are left out.
+
+        Raises
+        ------
+        FrameError
+            The reading of one photon is not known.
+        """
+        n_usable = self._n_usable - frame.bad.size - frame.censored.size
+        if n_usable <= 0:
+            return float("nan")
+        if isinstance(frame, PlaneFrame):
+            lost = frame.count[np.searchsorted(frame.index, frame.censored)]
+            return (sum_counts(frame) - int(lost.sum(dtype=np.int64))) / n_usable
+        here = _usable_here(frame, self._usable)
+        here[frame.censored] = False
+        gains = adu_per_photon(self._geometry, photon_energy_ev)
+        return sum_photons(frame.values, here, window_table(self._layout), gains) / n_usable
+
+    def _is_counting(self, photon_energy_ev: float) -> bool:
+        gains = adu_per_photon(self._geometry, photon_energy_ev)
+        low, high = _COUNTING
+        return bool(low <= gains.min() and gains.max() <= high)
+
+
+def normalise(
+    raw: npt.NDArray[Any],
+    usable: BoolArray,
+    geometry: Geometry,
+    layout: Layout,
+    photon_energy_ev: float,
+) -> PlaneFrame | DenseFrame:
+    """Return the frame of pixels, as :meth:`FrameMaker.from_array` does, where there is but one."""
+    return FrameMaker(geometry, layout, usable).from_array(raw, photon_energy_ev)
 
 
 def photons_from_adu(
@@ -96,30 +174,6 @@ def photons_from_adu(
     return PhotonFrame(size, index[order], count[order], frame.bad, frame.censored)
 
 
-def mean_photons(
-    frame: PhotonFrame | DenseFrame,
-    usable: BoolArray,
-    geometry: Geometry,
-    layout: Layout,
-    photon_energy_ev: float,
-) -> float:
-    """Return the mean number of photons per usable pixel; NaN without such a pixel.
-
-    Censored pixels, which may read anything, are left out. Parameters and errors are those of
-    :func:`normalise`.
-    """
-    n_usable = np.count_nonzero(usable) - frame.bad.size - frame.censored.size
-    if n_usable <= 0:
-        return float("nan")
-    if isinstance(frame, PhotonFrame):
-        lost = frame.count[np.searchsorted(frame.index, frame.censored)]
-        return float(frame.count.sum(dtype=np.float64) - lost.sum(dtype=np.float64)) / n_usable
-    here = _usable_here(frame, usable)
-    here[frame.censored] = False
-    gains = adu_per_photon(geometry, photon_energy_ev)
-    return sum_photons(frame.values, here, window_table(layout), gains) / n_usable
-
-
 def panel_view(array: npt.NDArray[Any], layout: Layout, window: PanelWindow) -> npt.NDArray[Any]:
     """Return the pixels of a panel, [ss, fs], as a view of a frame array."""
     slab = layout.slabs[window.slab]
@@ -128,24 +182,10 @@ def panel_view(array: npt.NDArray[Any], layout: Layout, window: PanelWindow) -> 
     return plane[top : top + window.height, left : left + window.width]
 
 
-def _usable_here(frame: PhotonFrame | DenseFrame, usable: BoolArray) -> BoolArray:
+def _usable_here(frame: DenseFrame, usable: BoolArray) -> BoolArray:
     here = usable.copy()
     here[frame.bad] = False
     return here
-
-
-def _photon_frame(
-    raw: npt.NDArray[Any], usable: BoolArray, flagged: npt.NDArray[np.int32]
-) -> PhotonFrame:
-    largest = np.iinfo(raw.dtype).max
-    # Memory that is not written is not touched: long buffers cost nothing.
-    index, count = np.empty(raw.size, np.int32), np.empty(raw.size, np.uint32)
-    n, n_negative, n_largest = list_photons(raw, usable, largest, index, count)
-    bad = flagged
-    if n_negative:
-        bad = np.union1d(flagged, _where((raw < 0) & usable))
-    censored = _where((raw == largest) & usable) if n_largest else _where(np.zeros(0, np.bool_))
-    return PhotonFrame(raw.size, index[:n].copy(), count[:n].copy(), bad, censored)
 
 
 def _dense_frame(

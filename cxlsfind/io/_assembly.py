@@ -106,6 +106,7 @@ def _reorder(source: FrameSource, order: Sequence[int]) -> FrameSource:
         source,
         links=tuple(source.links[k] for k in order) if source.links else (),
         patches=tuple(source.patches[k] for k in order) if source.patches else (),
+        places=source.places if len(order) == 1 else None,
     )
 
 

@@ -93,7 +93,7 @@ class ChunkCheck:
         elif codes[-1] == _BITSHUFFLE:
             self._check_bitshuffle(data, active[-1][1])
         elif codes[-1] == _LZ4:
-            self._check_blocks(data, 1, 0)
+            _check_blocks(data, self._n_bytes, 1, 0)
         elif codes[-1] == _BLOSC:
             _check_blosc(data, self._n_bytes)
         elif codes[-1] == _ZSTD:
@@ -107,28 +107,44 @@ class ChunkCheck:
             if len(data) != self._n_bytes:
                 raise ChunkError(f"the chunk has {len(data)} bytes instead of {self._n_bytes}")
             return
-        # Groups of eight elements are compressed; the elements left over follow as they are.
-        n_left = self._n_bytes // self._item_bytes % 8 * self._item_bytes
-        self._check_blocks(data, 8 * self._item_bytes, n_left)
+        check_bitshuffle(data, self._n_bytes, self._item_bytes)
 
-    def _check_blocks(self, data: bytes, multiple: int, n_left: int) -> None:
-        """Check the sizes of blocks; ``n_left`` bytes follow the last one."""
-        if len(data) < _SIZES_BYTES:
-            raise ChunkError(f"the chunk has only {len(data)} bytes")
-        n_bytes = int.from_bytes(data[:8])
-        block = int.from_bytes(data[8:12])
-        if n_bytes != self._n_bytes:
-            raise ChunkError(f"the chunk claims to hold {n_bytes} bytes instead of {self._n_bytes}")
-        if not 0 < block <= max(n_bytes, _MIN_BLOCK_LIMIT) or block % multiple:
-            raise ChunkError(f"the chunk claims to have blocks of {block} bytes")
-        at = _SIZES_BYTES
-        end = len(data) - n_left
-        for _ in range(-(-(n_bytes - n_left) // block)):
-            at += 4 + int.from_bytes(data[at : at + 4])
-            if at > end:
-                break
-        if at != end:
-            raise ChunkError("the sizes of the compressed blocks do not add up")
+
+def check_bitshuffle(data: bytes, n_bytes: int, item_bytes: int) -> None:
+    """Check the sizes in a compressed chunk of bitshuffle.
+
+    Parameters
+    ----------
+    n_bytes, item_bytes
+        Bytes that the chunk holds when decompressed, and those of each element.
+
+    Raises
+    ------
+    ChunkError
+        They contradict each other.
+    """
+    # Groups of eight elements are compressed; the elements left over follow as they are.
+    _check_blocks(data, n_bytes, 8 * item_bytes, n_bytes // item_bytes % 8 * item_bytes)
+
+
+def _check_blocks(data: bytes, n_bytes: int, multiple: int, n_left: int) -> None:
+    """Check the sizes of blocks; ``n_left`` bytes follow the last one."""
+    if len(data) < _SIZES_BYTES:
+        raise ChunkError(f"the chunk has only {len(data)} bytes")
+    claimed = int.from_bytes(data[:8])
+    block = int.from_bytes(data[8:12])
+    if claimed != n_bytes:
+        raise ChunkError(f"the chunk claims to hold {claimed} bytes instead of {n_bytes}")
+    if not 0 < block <= max(n_bytes, _MIN_BLOCK_LIMIT) or block % multiple:
+        raise ChunkError(f"the chunk claims to have blocks of {block} bytes")
+    at = _SIZES_BYTES
+    end = len(data) - n_left
+    for _ in range(-(-(n_bytes - n_left) // block)):
+        at += 4 + int.from_bytes(data[at : at + 4])
+        if at > end:
+            break
+    if at != end:
+        raise ChunkError("the sizes of the compressed blocks do not add up")
 
 
 def _check_blosc(data: bytes, n_bytes: int) -> None:

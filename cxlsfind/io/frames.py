@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cxlsfind.geometry.layout import SlabKey
 from cxlsfind.geometry.model import Dim
-from cxlsfind.io.chunks import flat_index
+from cxlsfind.io.chunks import ChunkPlaces, flat_index
 from cxlsfind.io.dtypes import check_type, frame_type
 from cxlsfind.io.patches import Leaf, Patch
 from cxlsfind.io.virtual import Resolution, Resolver
@@ -37,6 +37,9 @@ class FrameSource:
         Per slab, in the order in which they are laid; row numbers are those of the group.
     obstacle
         Why there are no ``links``; empty when there are.
+    places
+        Where the packed rows of the only slab's dataset are in its file; ``None`` where they are
+        stored in another way.
     """
 
     dtype: str
@@ -44,6 +47,7 @@ class FrameSource:
     links: tuple[DataLink, ...] = ()
     patches: tuple[tuple[Patch, ...], ...] = ()
     obstacle: str = ""
+    places: ChunkPlaces | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,7 +130,7 @@ def sort_frames(
             if patch.leaf is not None:
                 storage = resolver.storage(patch.leaf)
                 n_bytes[patch.rows] += storage.n_bytes[flat_index(patch.index, storage.index_shape)]
-    sources, group, row = _group(list(slabs.values()), problem < 0, len(sizes))
+    sources, group, row = _group(list(slabs.values()), problem < 0, len(sizes), resolver)
     shapes = {key: slab.shape for key, slab in slabs.items()}
     dims = {key: slab.dims for key, slab in slabs.items()}
     return FrameSet(
@@ -135,7 +139,10 @@ def sort_frames(
 
 
 def _group(
-    slabs: Sequence[SlabFrames], is_usable: npt.NDArray[np.bool_], n_numbers: int
+    slabs: Sequence[SlabFrames],
+    is_usable: npt.NDArray[np.bool_],
+    n_numbers: int,
+    resolver: Resolver,
 ) -> tuple[list[FrameSource], npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     n_frames = len(is_usable)
     sources: list[FrameSource] = []
@@ -157,7 +164,10 @@ def _group(
             entries = [table.entries[n] for table, n in zip(tables, combination, strict=True)]
             dtype = frame_type(leaf.dtype for leaf, _, _ in entries).str
             links = tuple(link for _, link, _ in entries)
-            sources.append(FrameSource(dtype, max(n for _, _, n in entries), links))
+            n_rows = max(n for _, _, n in entries)
+            leaf, link, _ = entries[0]
+            places = _row_places(leaf, link, n_rows, resolver) if len(entries) == 1 else None
+            sources.append(FrameSource(dtype, n_rows, links, places=places))
 
     rest = np.flatnonzero(is_usable & ~is_linked)
     if len(rest):
@@ -166,6 +176,19 @@ def _group(
         dtype = frame_type({_dtype(patch) for slab in patches for patch in slab}).str
         sources.append(FrameSource(dtype, n_frames, (), patches, obstacle))
     return sources, group, row
+
+
+def _row_places(leaf: Leaf, link: DataLink, n_rows: int, resolver: Resolver) -> ChunkPlaces | None:
+    """Return where the rows of a link are in the file of its dataset."""
+    storage = resolver.storage(leaf)
+    if storage.places is None:
+        return None
+    index = np.zeros((n_rows, len(leaf.index_dims)), np.int64)
+    for column, d in enumerate(leaf.index_dims):
+        role = link.dims[d]
+        index[:, column] = np.arange(n_rows) if role == "%" else role
+    plane = flat_index(index, storage.index_shape)
+    return ChunkPlaces(storage.places.start[plane], storage.places.n_bytes[plane])
 
 
 def _dtype(patch: Patch) -> str:

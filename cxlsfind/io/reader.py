@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -16,9 +16,10 @@ from cxlsfind.io.codecs import ChunkCheck
 from cxlsfind.io.dtypes import delivered_type, narrow
 from cxlsfind.io.files import HDF5_ERRORS, FileCache, one_line
 from cxlsfind.io.frames import FrameSource
+from cxlsfind.io.packed import PackedFiles, PackedFrame
 from cxlsfind.io.patches import Patch, Span
 from cxlsfind.io.run import Run
-from cxlsfind.records import FrameHeader
+from cxlsfind.records import DataLink, FrameHeader
 
 Frame = npt.NDArray[Any]
 
@@ -39,6 +40,7 @@ class RunReader:
     def __init__(self, run: Run, *, open_files: int = 32) -> None:
         self._run = run
         self._files = FileCache(open_files)
+        self._packed = PackedFiles(open_files)
         self._buffers: dict[np.dtype[np.generic], Frame] = {}
         self._patches: dict[int, list[_PatchTable]] = {}
         self._checks: dict[tuple[str, str], ChunkCheck | None] = {}
@@ -53,6 +55,49 @@ class RunReader:
         trace: TracebackType | None,
     ) -> None:
         self._files.close()
+        self._packed.close()
+
+    def packed(self, frame: int) -> PackedFrame | None:
+        """Read the bytes of a frame that is one chunk of bitshuffle and LZ4.
+
+        Returns
+        -------
+        The bytes, which the next call overwrites; ``None`` for frames that are stored in another
+        way: :meth:`read` reads them all.
+
+        Raises
+        ------
+        FrameError
+            The bytes cannot be read.
+        """
+        found = self._chunk(frame)
+        if found is None:
+            return None
+        source, row, start, n_bytes = found
+        link = source.links[0]
+        place = f"{self._run.frames.filename(frame)} {self._run.frames.event(frame)}"
+        try:
+            chunk = self._packed.read(link.file, start, n_bytes)
+        except FrameError as error:
+            raise FrameError(f"{place}: {error}") from error
+        where = f"{place}: {_frame_place(link, row)}"
+        return PackedFrame(chunk, n_bytes, np.dtype(source.dtype), where)
+
+    def expect(self, frames: Iterable[int]) -> None:
+        """Have the system fetch the bytes of packed frames that will be read soon."""
+        for frame in frames:
+            found = self._chunk(frame)
+            if found is not None:
+                source, _, start, n_bytes = found
+                self._packed.expect(source.links[0].file, start, n_bytes)
+
+    def _chunk(self, frame: int) -> tuple[FrameSource, int, int, int] | None:
+        """Return source, row, first byte and length of a packed frame."""
+        row = int(self._run.frames.row[frame])
+        source = self._run.sources[int(self._run.frames.group[frame])]
+        if source.places is None or source.places.start[row] < 0:
+            return None
+        return source, row, int(source.places.start[row]), int(source.places.n_bytes[row])
 
     def read(self, frame: int) -> Frame:
         """Read one frame.
@@ -125,7 +170,7 @@ class RunReader:
                 "fs": slice(0, slab.shape[1]),
             }
             selection = tuple(indices.get(role, role) for role in link.dims)
-            with _decoding(f"{link.path} in {link.file}, frame {row}"):
+            with _decoding(_frame_place(link, row)):
                 dataset = self._dataset(link.file, link.path, selection)
                 dataset.read_direct(slab, selection)
 
@@ -183,6 +228,10 @@ class _PatchTable:
         first, end = np.searchsorted(self._rows, [row, row + 1]).tolist()
         for k in range(first, end):
             yield self._patches[int(self._patch[k])], int(self._position[k])
+
+
+def _frame_place(link: DataLink, row: int) -> str:
+    return f"{link.path} in {link.file}, frame {row}"
 
 
 @contextmanager

@@ -230,17 +230,19 @@ def list_odd_pixels(
     """
     n = 0
     for row in range(votes.size // stride):
-        for column in range(stride):
-            pixel = row * stride + column
-            if not usable[pixel]:
-                continue
-            expected = hoped[ring[pixel]] * factor[row // side, column // side]
-            off = abs(votes[pixel] - expected) - 1.0
-            if off > 0.0 and off * off > 9.0 * expected:
-                if n < odd.size:
-                    odd[n] = pixel
-                    mean[n] = hoped[ring[pixel]] * factor_at(factor, side, row, column)
-                n += 1
+        for tile in range(factor.shape[1]):
+            level = factor[row // side, tile]
+            for column in range(tile * side, min((tile + 1) * side, stride)):
+                pixel = row * stride + column
+                if not usable[pixel]:
+                    continue
+                expected = hoped[ring[pixel]] * level
+                off = abs(votes[pixel] - expected) - 1.0
+                if off > 0.0 and off * off > 9.0 * expected:
+                    if n < odd.size:
+                        odd[n] = pixel
+                        mean[n] = hoped[ring[pixel]] * factor_at(factor, side, row, column)
+                    n += 1
     return n
 
 

@@ -1,4 +1,7 @@
-"""Which pixels of a frame are bright, that is above the upper limit of their ring."""
+"""Which pixels of a frame are bright, that is above the upper limit of their ring.
+
+Frames come as full arrays or as bit planes; the same code reads both.
+"""
 
 from __future__ import annotations
 
@@ -8,181 +11,149 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels.bits import lowest_one
+from cxlsfind.kernels.planes import Planes, Words, bits_from, count_at, has_bit
+from cxlsfind.kernels.ring_map import RingMap, ring_of
 from cxlsfind.kernels.rings import RingLimits
 
-#: Bits of ``Image.state``.
-CLAIMED: Final = np.uint8(1)
-BAD: Final = np.uint8(2)
-CENSORED: Final = np.uint8(4)
+_ONE: Final = np.uint64(1)
 
 
-class Image(NamedTuple):
-    """A frame and what is known of its pixels; flat arrays of equal length.
+class Detector(NamedTuple):
+    """What is known of a detector.
 
     Parameters
     ----------
-    values
-        Pixel values; float32.
-    state
-        Bits ``CLAIMED`` (pixel of a peak), ``BAD`` (in this frame), ``CENSORED``; uint8.
-    usable
-        Pixels the run's mask lets through.
     rings
-        Ring of each pixel; 0 and less are none.
+        Ring of every pixel.
     windows
         One row per panel: start, stride, height, width; int64.
     max_adu
         Saturation value per panel; float32.
     """
 
-    values: npt.NDArray[np.float32]
-    state: npt.NDArray[np.uint8]
-    usable: npt.NDArray[np.bool_]
-    rings: npt.NDArray[np.int32]
+    rings: RingMap
     windows: npt.NDArray[np.int64]
     max_adu: npt.NDArray[np.float32]
 
 
-@kernel
-def list_near(
-    index: npt.NDArray[np.int32],
-    bright: npt.NDArray[np.int32],
-    reach: int,
-    near: npt.NDArray[np.int32],
-) -> int:
-    """List the photons no further than ``reach``, in the frame array, from a bright pixel.
+class Image(NamedTuple):
+    """A frame and what becomes of its pixels.
 
     Parameters
     ----------
-    index, bright
-        Flat pixels, ascending.
-    near
-        Result, as long as ``index``: positions in it, ascending.
-
-    Returns
-    -------
-    Number of photons listed.
+    values
+        Pixel values, float32; empty for a frame of bit planes.
+    planes, listed, counts
+        Of a :class:`~cxlsfind.records.PlaneFrame`: the planes, and the pixels with all bits set
+        with their counts. Empty where there are values.
+    good
+        Pixels that are usable in this frame; words.
+    free
+        Those of them that lie on a ring and belong to no peak yet; words.
+    censored
+        Pixels at the largest value of the data type, ascending; int32.
     """
-    n_near, first = 0, 0
-    for photon in range(index.size):
-        while first < bright.size and bright[first] + reach < index[photon]:
-            first += 1
-        if first == bright.size:
-            break
-        if bright[first] - reach <= index[photon]:
-            near[n_near] = photon
-            n_near += 1
-    return n_near
+
+    values: npt.NDArray[np.float32]
+    planes: Planes
+    listed: npt.NDArray[np.int32]
+    counts: npt.NDArray[np.uint32]
+    good: Words
+    free: Words
+    censored: npt.NDArray[np.int32]
+
+
+# Kernels take what they use again and again out of an image before they begin: every access to
+# a member of a tuple costs as much as the pixel.
 
 
 @kernel
-def scatter_counts(
-    index: npt.NDArray[np.int32],
-    count: npt.NDArray[np.uint32],
+def value_at(
     values: npt.NDArray[np.float32],
-) -> None:
-    """Write photon counts to their pixels of a full frame."""
-    for photon in range(index.size):
-        values[index[photon]] = np.float32(count[photon])
+    planes: Planes,
+    listed: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.uint32],
+    pixel: int,
+) -> np.float32:
+    """Return the value of a pixel; parameters as in :class:`Image`."""
+    if values.size == 0:
+        return np.float32(count_at(planes, listed, counts, pixel))
+    value: np.float32 = values[pixel]
+    return value
 
 
 @kernel
-def clear_counts(index: npt.NDArray[np.int32], values: npt.NDArray[np.float32]) -> None:
-    """Set the pixels of a photon list to zero in a full frame."""
-    for photon in range(index.size):
-        values[index[photon]] = np.float32(0)
-
-
-@kernel
-def locate(
-    pixels: npt.NDArray[np.int32],
-    windows: npt.NDArray[np.int64],
-    panels: npt.NDArray[np.int32],
-) -> None:
-    """Set the panel of each pixel; -1 for pixels outside all panels."""
-    panel = 0
-    for number in range(pixels.size):
-        pixel = pixels[number]
-        if not _is_inside(pixel, windows[panel]):
-            panel = 0
-            while panel < windows.shape[0] and not _is_inside(pixel, windows[panel]):
-                panel += 1
-        panels[number] = panel if panel < windows.shape[0] else -1
-        panel %= windows.shape[0]
-
-
-@kernel
-def _is_inside(pixel: int, window: npt.NDArray[np.int64]) -> bool:
-    start, stride, height, width = window
-    if pixel < start:
-        return False
-    ss = (pixel - start) // stride
-    return bool(ss < height and pixel - start - ss * stride < width)
-
-
-@kernel
-def select_bright_photons(
-    index: npt.NDArray[np.int32],
-    count: npt.NDArray[np.uint32],
-    image: Image,
-    limits: RingLimits,
-    threshold: np.float32,
-    bright: npt.NDArray[np.int32],
-) -> int:
-    """List the bright pixels of a photon list.
+def list_counts(image: Image, least: int, pixels: npt.NDArray[np.int32]) -> int:
+    """List the free pixels of a frame of bit planes with a count of at least ``least``.
 
     Parameters
     ----------
-    index, count
-        Pixels with photons. ``image.values`` is not used.
-    threshold
-        No upper limit is below this.
-    bright
+    pixels
         Result: flat pixels, ascending.
 
     Returns
     -------
-    Number of bright pixels.
+    Number of such pixels; those for which there is no room are not listed.
     """
-    n_bright = 0
-    for photon in range(index.size):
-        value = np.float32(count[photon])
-        if value <= threshold or not is_free(image, index[photon]):
+    planes, free, listed, counts = image.planes, image.free, image.listed, image.counts
+    n = 0
+    if least >= 1 << planes.shape[0]:
+        for number in range(listed.size):
+            if counts[number] >= least and has_bit(free, listed[number]):
+                if n < pixels.size:
+                    pixels[n] = listed[number]
+                n += 1
+        return n
+    lowest = 0
+    while least >> lowest > 1:
+        lowest += 1
+    for word in range(planes.shape[1]):
+        some = planes[lowest, word]
+        for plane in range(lowest + 1, planes.shape[0]):
+            some |= planes[plane, word]
+        if some & free[word] == 0:  # as in most words: no bit that is large enough
             continue
-        if value > limits.upper[image.rings[index[photon]]]:
-            bright[n_bright] = index[photon]
-            n_bright += 1
-    return n_bright
+        bits = bits_from(planes, word, least) & free[word]
+        while bits != 0:
+            if n < pixels.size:
+                pixels[n] = 64 * word + lowest_one(bits)
+            n += 1
+            bits &= bits - _ONE
+    return n
 
 
 @kernel
-def select_bright_pixels(image: Image, limits: RingLimits, bright: npt.NDArray[np.int32]) -> int:
-    """List the bright pixels of a full frame, panel after panel; return their number.
+def keep_bright(
+    pixels: npt.NDArray[np.int32], image: Image, rings: RingMap, limits: RingLimits
+) -> int:
+    """Move the bright ones of free pixels to the front of their list; return their number."""
+    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
+    upper = limits.upper
+    n = 0
+    for number in range(pixels.size):
+        pixel = pixels[number]
+        if value_at(values, planes, listed, counts, pixel) > upper[ring_of(rings, pixel)]:
+            pixels[n] = pixel
+            n += 1
+    return n
+
+
+@kernel
+def list_bright(
+    image: Image, detector: Detector, limits: RingLimits, bright: npt.NDArray[np.int32]
+) -> int:
+    """List the bright pixels of a frame with values, panel after panel; return their number.
 
     ``bright`` is as long as the frame.
     """
-    values, upper, rings = image.values, limits.upper, image.rings  # outside the loop: faster
+    values, free, upper, rings = image.values, image.free, limits.upper, detector.rings
     n_bright = 0
-    for panel in range(image.windows.shape[0]):
-        start, stride, height, width = image.windows[panel]
+    for panel in range(detector.windows.shape[0]):
+        start, stride, height, width = detector.windows[panel]
         for ss in range(height):
             for pixel in range(start + ss * stride, start + ss * stride + width):
-                ring = rings[pixel]
-                if ring > 0 and values[pixel] > upper[ring] and is_free(image, pixel):
+                if values[pixel] > upper[ring_of(rings, pixel)] and has_bit(free, pixel):
                     bright[n_bright] = pixel
                     n_bright += 1
     return n_bright
-
-
-@kernel
-def is_free(image: Image, pixel: int) -> bool:
-    """Return whether a pixel is good and belongs to no peak yet."""
-    return bool(
-        image.usable[pixel] and image.rings[pixel] > 0 and not image.state[pixel] & (CLAIMED | BAD)
-    )
-
-
-@kernel
-def is_bright(image: Image, limits: RingLimits, pixel: int) -> bool:
-    """Return whether a free pixel is above the upper limit of its ring."""
-    return bool(image.values[pixel] > limits.upper[image.rings[pixel]])

@@ -12,7 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
-from cxlsfind.kernels.bright_pixels import BAD, CENSORED, CLAIMED, Image, is_bright, is_free
+from cxlsfind.kernels.bright_pixels import Detector, Image, value_at
+from cxlsfind.kernels.local_background import Disc, quiet_counts, quiet_pixels
+from cxlsfind.kernels.planes import clear_bit, has_bit
+from cxlsfind.kernels.ring_map import ring_of
 from cxlsfind.kernels.rings import RingLimits
 
 _SIGMA_UNKNOWN: Final = np.float32(0.01)
@@ -20,8 +23,9 @@ _SIGMA_ZERO: Final = np.float32(1e-10)
 
 
 class Cuts(NamedTuple):
-    """Settings of the search, in CrystFEL's names."""
+    """Settings of the search, in CrystFEL's names; no limit of a ring is below the threshold."""
 
+    threshold: np.float32
     min_snr: np.float32
     min_pix_count: int
     max_pix_count: int
@@ -78,6 +82,7 @@ def new_peak_table(size: int) -> PeakTable:
 @kernel
 def search(
     image: Image,
+    detector: Detector,
     limits: RingLimits,
     bright: npt.NDArray[np.int32],
     panels: npt.NDArray[np.int32],
@@ -104,21 +109,21 @@ def search(
     n_claimed = 0
     for number in range(bright.size):
         panel = panels[number]
-        start, stride, height, width = image.windows[panel]
+        start, stride, height, width = detector.windows[panel]
         ss = (bright[number] - start) // stride
         fs = bright[number] - start - ss * stride
         if ss < 1 or fs < 1 or ss > height - 2 or fs > width - 2:
             continue  # pixels at the edge join peaks but start none
-        if image.state[bright[number]] & CLAIMED:
+        if not has_bit(image.free, bright[number]):
             continue
         first = n_claimed
-        n_claimed = _flood(image, limits, panel, bright[number], claimed, first)
+        n_claimed = _flood(image, detector, limits, panel, bright[number], claimed, first)
         n_pixels = n_claimed - first
         if n_pixels < cuts.min_pix_count or n_pixels > cuts.max_pix_count:
             continue
         members = claimed[first:n_claimed]
-        if _measure(image, limits, panel, members, cuts, peaks, n_peaks):
-            _flag(image, panel, members, peaks, n_peaks)
+        if _measure(image, detector, limits, panel, members, cuts, peaks, n_peaks):
+            _flag(image, detector, panel, members, peaks, n_peaks)
             n_peaks += 1
             if n_peaks == peaks.panel.size:
                 break
@@ -126,8 +131,33 @@ def search(
 
 
 @kernel
+def bound_peaks(
+    image: Image,
+    detector: Detector,
+    limits: RingLimits,
+    bright: npt.NDArray[np.int32],
+    panels: npt.NDArray[np.int32],
+    min_pix_count: int,
+    claimed: npt.NDArray[np.int32],
+) -> tuple[int, int]:
+    """Return how many peaks there can be, at most, if limits are these or higher.
+
+    Parameters are those of :func:`search`, and so is the second result.
+    """
+    most = 0
+    end = 0
+    for number in range(bright.size):
+        if has_bit(image.free, bright[number]):
+            first = end
+            end = _flood(image, detector, limits, panels[number], bright[number], claimed, first)
+            most += (end - first) // min_pix_count
+    return most, end
+
+
+@kernel
 def _flood(
     image: Image,
+    detector: Detector,
     limits: RingLimits,
     panel: int,
     seed: int,
@@ -135,10 +165,12 @@ def _flood(
     first: int,
 ) -> int:
     """Claim a bright pixel and all that hang together with it; return the end of the list."""
-    start, stride, height, width = image.windows[panel]
+    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
+    free, rings, upper = image.free, detector.rings, limits.upper
+    start, stride, height, width = detector.windows[panel]
     claimed[first] = seed
-    image.state[seed] |= CLAIMED
     end = first + 1
+    clear_bit(free, seed)
     here = first
     while here < end:
         ss = (claimed[here] - start) // stride
@@ -147,9 +179,12 @@ def _flood(
         for near_ss in range(max(ss - 1, 0), min(ss + 2, height)):
             for near_fs in range(max(fs - 1, 0), min(fs + 2, width)):
                 pixel = start + near_ss * stride + near_fs
-                if is_free(image, pixel) and is_bright(image, limits, pixel):
-                    image.state[pixel] |= CLAIMED
+                if not has_bit(free, pixel):
+                    continue
+                value = value_at(values, planes, listed, counts, pixel)
+                if value > upper[ring_of(rings, pixel)]:
                     claimed[end] = pixel
+                    clear_bit(free, pixel)
                     end += 1
     return end
 
@@ -157,6 +192,7 @@ def _flood(
 @kernel
 def _measure(
     image: Image,
+    detector: Detector,
     limits: RingLimits,
     panel: int,
     members: npt.NDArray[np.int32],
@@ -165,20 +201,20 @@ def _measure(
     place: int,
 ) -> bool:
     """Measure a peak and write it to its place in the table; return whether it is one."""
-    start, stride, height, width = image.windows[panel]
-    centre_ss, centre_fs = _centre(image, limits, panel, members)
+    start, stride, height, width = detector.windows[panel]
+    centre_ss, centre_fs = _centre(image, detector, limits, panel, members)
     if centre_ss < 0:
         return False
-    brightest_around = _local_background(
-        image, limits, panel, (centre_ss, centre_fs), cuts, peaks, place
-    )
+    disc = Disc(panel, centre_ss, centre_fs, 2 * cuts.local_bg_radius)
+    brightest_around = _local_background(image, detector, limits, disc, cuts, peaks, place)
     background = peaks.background[place]
+    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
     total, total_fs, total_ss = np.float32(0), np.float32(0), np.float32(0)
     intensity, brightest = np.float32(0), np.float32(0)
     for number in range(members.size):
         ss = (members[number] - start) // stride
         fs = members[number] - start - ss * stride
-        value = image.values[members[number]]
+        value = value_at(values, planes, listed, counts, members[number])
         total += value
         total_fs += value * np.float32(fs)
         total_ss += value * np.float32(ss)
@@ -201,15 +237,18 @@ def _measure(
 
 @kernel
 def _centre(
-    image: Image, limits: RingLimits, panel: int, members: npt.NDArray[np.int32]
+    image: Image, detector: Detector, limits: RingLimits, panel: int, members: npt.NDArray[np.int32]
 ) -> tuple[int, int]:
     """Return the pixel (ss, fs) nearest the centre of the excess over the rings; -1 for none."""
-    start, stride, _, _ = image.windows[panel]
+    start, stride, _, _ = detector.windows[panel]
+    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
+    rings, mean = detector.rings, limits.mean
     total, total_fs, total_ss = np.float32(0), np.float32(0), np.float32(0)
     for number in range(members.size):
         pixel = members[number]
         ss = (pixel - start) // stride
-        excess = abs(image.values[pixel] - limits.mean[image.rings[pixel]])
+        value = value_at(values, planes, listed, counts, pixel)
+        excess = abs(value - mean[ring_of(rings, pixel)])
         total += excess
         total_fs += excess * np.float32(pixel - start - ss * stride)
         total_ss += excess * np.float32(ss)
@@ -221,62 +260,50 @@ def _centre(
 @kernel
 def _local_background(
     image: Image,
+    detector: Detector,
     limits: RingLimits,
-    panel: int,
-    centre: tuple[int, int],
+    disc: Disc,
     cuts: Cuts,
     peaks: PeakTable,
     place: int,
 ) -> np.float32:
-    """Measure the quiet pixels round a peak; return the largest, or 0 when all are negative.
-
-    The disc is not centred: offsets run from minus the radius to the radius less one.
-    """
-    start, stride, height, width = image.windows[panel]
-    radius = 2 * cuts.local_bg_radius
-    n, total, squares, brightest = 0, np.float32(0), np.float32(0), np.float32(0)
-    for ss in range(max(centre[0] - radius, 0), min(centre[0] + radius, height)):
-        for fs in range(max(centre[1] - radius, 0), min(centre[1] + radius, width)):
-            if (ss - centre[0]) ** 2 + (fs - centre[1]) ** 2 > radius * radius:
-                continue
-            pixel = start + ss * stride + fs
-            if not is_free(image, pixel):
-                continue
-            value = image.values[pixel]
-            # A pixel at the limit is neither bright nor quiet.
-            if value < limits.upper[image.rings[pixel]]:
-                n += 1
-                total += value
-                squares += value * value
-                brightest = max(brightest, value)
-    peaks.n_background[place] = n
-    if n == 0:
-        ring = image.rings[start + centre[0] * stride + centre[1]]
+    """Measure the quiet pixels round a peak; return the largest, or 0 when all are negative."""
+    if image.values.size == 0 and cuts.threshold > 0:
+        quiet = quiet_counts(image, detector, limits, disc)
+    else:
+        quiet = quiet_pixels(image, detector, limits, disc)
+    peaks.n_background[place] = quiet.n
+    if quiet.n == 0:
+        start, stride, _, _ = detector.windows[disc.panel]
+        ring = ring_of(detector.rings, start + disc.ss * stride + disc.fs)
         peaks.background[place] = limits.mean[ring] if ring > 0 else np.float32(0)
         peaks.sigma[place] = _SIGMA_UNKNOWN
-        return brightest
-    mean = total / np.float32(n)
-    variance = squares / np.float32(n) - mean * mean
+        return quiet.brightest
+    mean = quiet.total / np.float32(quiet.n)
+    variance = quiet.squares / np.float32(quiet.n) - mean * mean
     peaks.background[place] = mean
     peaks.sigma[place] = np.sqrt(variance) if variance >= 0 else _SIGMA_UNKNOWN
-    return brightest
+    return quiet.brightest
 
 
 @kernel
 def _flag(
     image: Image,
+    detector: Detector,
     panel: int,
     members: npt.NDArray[np.int32],
     peaks: PeakTable,
     place: int,
 ) -> None:
     """Set the flags of a peak."""
-    start, stride, height, width = image.windows[panel]
+    start, stride, height, width = detector.windows[panel]
+    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
+    good, max_adu = image.good, detector.max_adu[panel]
     saturated, edge = False, False
     for number in range(members.size):
         pixel = members[number]
-        saturated |= image.state[pixel] & CENSORED != 0
-        saturated |= image.values[pixel] > image.max_adu[panel]
+        saturated |= _is_listed(pixel, image.censored)
+        saturated |= value_at(values, planes, listed, counts, pixel) > max_adu
         ss = (pixel - start) // stride
         fs = pixel - start - ss * stride
         if ss == 0 or fs == 0 or ss == height - 1 or fs == width - 1:
@@ -285,5 +312,11 @@ def _flag(
         for near_ss in range(ss - 1, ss + 2):
             for near_fs in range(fs - 1, fs + 2):
                 near = start + near_ss * stride + near_fs
-                edge |= not image.usable[near] or image.state[near] & BAD != 0
+                edge |= not has_bit(good, near)
     peaks.saturated[place], peaks.edge[place] = saturated, edge
+
+
+@kernel
+def _is_listed(pixel: int, pixels: npt.NDArray[np.int32]) -> bool:
+    place = np.searchsorted(pixels, pixel)
+    return bool(place < pixels.size and pixels[place] == pixel)

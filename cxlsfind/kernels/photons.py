@@ -1,8 +1,6 @@
-"""From full arrays of pixel values to lists of photons."""
+"""From full arrays of readings to photons."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,46 +9,6 @@ from cxlsfind.kernels._jit import kernel
 
 #: Largest count a photon list holds.
 LARGEST_COUNT = 2**32 - 1
-
-
-@kernel
-def list_photons(
-    raw: npt.NDArray[Any],
-    usable: npt.NDArray[np.bool_],
-    largest: int,
-    index: npt.NDArray[np.int32],
-    count: npt.NDArray[np.uint32],
-) -> tuple[int, int, int]:
-    """List the usable pixels of an array of integers that are above zero.
-
-    Parameters
-    ----------
-    raw
-        Frame array, of any integer type of at most 32 bits.
-    largest
-        Largest value of the type.
-    index, count
-        Results, as long as ``raw``: pixels, ascending, and their values.
-
-    Returns
-    -------
-    Numbers of usable pixels above zero, below zero, and at ``largest``.
-    """
-    n, n_negative, n_largest = 0, 0, 0
-    for pixel in range(raw.size):
-        value = raw[pixel]
-        # Almost all pixels end here, and their mask is never read.
-        if value == 0 or not usable[pixel]:
-            continue
-        if value < 0:
-            n_negative += 1
-            continue
-        index[n] = pixel
-        count[n] = value
-        n += 1
-        if value == largest:
-            n_largest += 1
-    return n, n_negative, n_largest
 
 
 @kernel

@@ -197,6 +197,8 @@ def count_flashes(
     usable: Words,
     ring: npt.NDArray[np.int32],
     rare: npt.NDArray[np.int64],
+    group: npt.NDArray[np.int32],
+    least: npt.NDArray[np.int64],
     flashes: npt.NDArray[np.uint16],
 ) -> None:
     """Add one wherever a usable pixel counts at least what is rare in its ring.
@@ -207,10 +209,15 @@ def count_flashes(
         Pixels with all bits set, ascending, and their counts.
     rare
         Per ring, at least 2.
+    group, least
+        Group of every word, not -1 where a pixel is usable, and the smallest that may be rare
+        in it.
     """
-    least = min(rare.min(), (1 << planes.shape[0]) - 1)
+    full = (1 << planes.shape[0]) - 1
     for word in range(planes.shape[1]):
-        bits = at_least(planes, word, least) & usable[word]
+        if usable[word] == 0:
+            continue
+        bits = at_least(planes, word, min(least[group[word]], full)) & usable[word]
         while bits:
             pixel = 64 * word + lowest_one(bits)
             bits &= bits - np.uint64(1)

@@ -1,9 +1,9 @@
 """Mean and upper limit of the pixel values on every ring round the beam, outliers clipped.
 
 The arithmetic is CrystFEL's peakfinder8: single precision, five rounds, pixels panel by panel.
-Photon frames take the short way: whole-number sums below 2**24 are exact in single precision in
-any order, so that a histogram per ring gives the same bits as a pass over all pixels. Rings whose
-sums are larger are gone through again, photon by photon.
+Counts take the short way: whole-number sums below 2**24 are exact in single precision in any
+order, so that a histogram per ring gives the same bits as a pass over all pixels. Rings whose sums
+are larger are gone through again, photon by photon.
 
 Rings count from 1. Pixels of ring 0 have their corner under the beam; they are left out, as in
 CrystFEL, like those outside all panels.
@@ -17,9 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels.planes import Words, has_bit
+from cxlsfind.kernels.ring_counts import N_COLUMNS
+from cxlsfind.kernels.ring_map import RingMap, ring_of
 
-#: Columns of a ring histogram; larger counts are listed one by one.
-N_COLUMNS: Final = 16
 #: Rounds of clipping.
 N_ROUNDS: Final = 5
 #: Whole numbers below this are exact in single precision, and so are their sums.
@@ -47,53 +48,6 @@ class RingLimits(NamedTuple):
     mean: npt.NDArray[np.float32]
     lower: npt.NDArray[np.float32]
     upper: npt.NDArray[np.float32]
-
-
-@kernel
-def count_pixels(
-    rings: npt.NDArray[np.int32], usable: npt.NDArray[np.bool_], n_pixels: npt.NDArray[np.int64]
-) -> None:
-    """Add the usable pixels to the number of pixels of their ring; ring 0 and less are none."""
-    for pixel in range(rings.size):
-        if rings[pixel] > 0 and usable[pixel]:
-            n_pixels[rings[pixel]] += 1
-
-
-@kernel
-def fill_histogram(
-    index: npt.NDArray[np.int32],
-    count: npt.NDArray[np.uint32],
-    rings: npt.NDArray[np.int32],
-    usable: npt.NDArray[np.bool_],
-    histogram: npt.NDArray[np.int32],
-    large: npt.NDArray[np.int32],
-) -> int:
-    """Count the photon counts of one frame by ring.
-
-    Parameters
-    ----------
-    index, count
-        Pixels with photons.
-    histogram
-        Added to, shape (rings, N_COLUMNS); column 0 stays as it is.
-    large
-        Result: positions in ``index`` of counts too large for the histogram.
-
-    Returns
-    -------
-    Number of large counts.
-    """
-    n_large = 0
-    for photon in range(index.size):
-        ring = rings[index[photon]]
-        if ring <= 0 or not usable[index[photon]]:
-            continue
-        if count[photon] < N_COLUMNS:
-            histogram[ring, count[photon]] += 1
-        else:
-            large[n_large] = photon
-            n_large += 1
-    return n_large
 
 
 @kernel
@@ -191,6 +145,8 @@ def _clip_histogram(
         if squares >= EXACT:
             return True
         _next_limits(limits, ring, n, np.float32(total), np.float32(squares), cuts)
+        if lower == limits.lower[ring] and upper == limits.upper[ring]:
+            break  # further rounds change nothing
     return False
 
 
@@ -220,9 +176,8 @@ def clip_sequence(
 @kernel
 def clip_dense(
     values: npt.NDArray[np.float32],
-    usable: npt.NDArray[np.bool_],
-    is_bad: npt.NDArray[np.uint8],
-    rings: npt.NDArray[np.int32],
+    free: Words,
+    rings: RingMap,
     windows: npt.NDArray[np.int64],
     cuts: tuple[np.float32, np.float32],
     limits: RingLimits,
@@ -231,8 +186,8 @@ def clip_dense(
 
     Parameters
     ----------
-    is_bad
-        Not zero for pixels that are bad in this frame.
+    free
+        Pixels that count, all on rings; words.
     windows
         One row per panel: start, stride, height, width.
     """
@@ -247,10 +202,9 @@ def clip_dense(
             start, stride, height, width = windows[panel]
             for ss in range(height):
                 for pixel in range(start + ss * stride, start + ss * stride + width):
-                    ring = rings[pixel]
-                    if ring <= 0 or is_bad[pixel] or not usable[pixel]:
+                    if not has_bit(free, pixel):
                         continue
-                    value = values[pixel]
+                    ring, value = ring_of(rings, pixel), values[pixel]
                     if lower[ring] < value < upper[ring]:
                         n[ring] += 1
                         total[ring] += value

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
 
 from cxlsfind import __version__
 from cxlsfind.config import PeakMethod, RunConfig
 from cxlsfind.errors import FrameError, InputError, InputProblemsError
+from cxlsfind.finding.gains import estimate_gain
 from cxlsfind.geometry.crystfel import read_geometry
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.geometry.obstacles import geometry_obstacles
@@ -18,12 +22,15 @@ from cxlsfind.io.inputs import InputList, read_inputs, wait_for_files
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run, open_run
 from cxlsfind.pipeline.blocks import Block, make_blocks
-from cxlsfind.pipeline.search import counts_problem, read_frame, unmasked_gaps
+from cxlsfind.pipeline.search import FrameLoader, counts_problem, unmasked_gaps
 from cxlsfind.pipeline.skips import skip_lines
 from cxlsfind.writers.outputs import OutputSet
 from cxlsfind.writers.stream import amended_geometry_text, stream_problems
 
 T = TypeVar("T")
+
+#: Frames that are looked at for the reading of a photon, until one is lit and shows a gain.
+_FRAMES_FOR_GAIN = 8
 
 #: Problems of one kind, such as missing files, that are told.
 _SHOWN = 20
@@ -52,6 +59,10 @@ class Plan:
     stream_geometry: str
     shard_folder: Path
     notes: tuple[str, ...]
+
+    def with_masks(self, masks: tuple[npt.NDArray[np.bool_], ...]) -> Plan:
+        """Return the plan with its masks in other memory."""
+        return replace(self, run=replace(self.run, masks=masks))
 
     def announcement(self) -> Iterator[str]:
         """Yield the lines that open the log of a run."""
@@ -84,7 +95,8 @@ def prepare(config: RunConfig) -> Plan:
         _collecting(problems, outputs.refuse_inputs, map(Path, run.data_files()))
     if problems or run is None or inputs is None:
         raise InputProblemsError(problems)
-    remarks = _look_at_data(config, run)
+    run, gain_remarks = _with_gain(config, run)
+    remarks = (*gain_remarks, *_look_at_data(config, run))
     text = _stream_geometry(config, run)
     paths = ("/".join(path) for path in run.frames.paths)
     problems = stream_problems(run.geometry, text, run.frames.filenames, paths)
@@ -157,10 +169,10 @@ def _input_files(
 
 def _look_at_data(config: RunConfig, run: Run) -> tuple[str, ...]:
     """Return what is odd about the first frame that can be read; refuse what is no photon count."""
-    with RunReader(run) as reader:
+    with FrameLoader(run) as loader:
         for frame in range(len(run.frames)):
             try:
-                first = read_frame(run, reader, frame)
+                first = loader.load(frame)
             except FrameError:
                 continue
             if config.peaks is PeakMethod.POISSON and (problem := counts_problem(run, first)):
@@ -168,6 +180,37 @@ def _look_at_data(config: RunConfig, run: Run) -> tuple[str, ...]:
             remark = unmasked_gaps(run, first)
             return (remark,) if remark else ()
     return ()
+
+
+def _with_gain(config: RunConfig, run: Run) -> tuple[Run, tuple[str, ...]]:
+    """Return the run with the reading of one photon that its first lit frame shows.
+
+    Of use where the geometry says, or leaves it at, one unit per photon and the data say
+    otherwise: the likelihood ratio needs photons.
+    """
+    panels = run.geometry.panels
+    if config.peaks is not PeakMethod.POISSON or any(p.adu_per_photon != 1.0 for p in panels):
+        return run, ()
+    with RunReader(run) as reader:
+        for frame in range(min(len(run.frames), _FRAMES_FOR_GAIN)):
+            try:
+                raw = reader.read(frame)
+            except FrameError:
+                continue
+            if raw.dtype.kind not in "iu":
+                return run, ()
+            mask = run.groups[int(run.frames.group[frame])].mask
+            gain = estimate_gain(raw, run.masks[mask])
+            if gain == 1.0:
+                continue
+            panels = tuple(replace(panel, adu_per_photon=gain) for panel in panels)
+            remark = (
+                f"{run.frames.filename(frame)} {run.frames.event(frame)}: the values scatter like "
+                f"photons that read {gain:g} each, while the geometry says adu_per_photon = 1: "
+                f"{gain:g} is used; write adu_per_photon = {gain:g} into the geometry"
+            )
+            return replace(run, geometry=replace(run.geometry, panels=panels)), (remark,)
+    return run, ()
 
 
 def _stream_geometry(config: RunConfig, run: Run) -> str:

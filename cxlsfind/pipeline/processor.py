@@ -12,21 +12,24 @@ import numpy as np
 
 from cxlsfind.config import PeakMethod, RunConfig
 from cxlsfind.errors import CxlsfindError, FrameError, StoppedError
-from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.blocks import Block
+from cxlsfind.pipeline.ring_store import RingStore
 from cxlsfind.pipeline.search import (
     AnyFrame,
+    FrameLoader,
     Peakfinder8Search,
     PoissonSearch,
     ReadFrame,
-    read_frame,
-    to_photons,
+    to_planes,
 )
-from cxlsfind.records import FrameResult, PhotonFrame, Skipped
+from cxlsfind.records import FrameResult, PlaneFrame, Skipped
 from cxlsfind.writers.blocks import BlockOutput
 
 T = TypeVar("T")
+
+#: Frames that may be damaged at the beginning of a run before warming up is given up.
+_TRIED = 64
 
 
 class FrameCrashError(CxlsfindError):
@@ -47,8 +50,10 @@ class Processor:
     def __init__(self, run: Run, config: RunConfig) -> None:
         self._run = run
         self._config = config
+        #: Maps that all threads use, and that the ranks of a node may share.
+        self.rings = RingStore(run.geometry, run.layout)
         self._local = threading.local()
-        self._readers: list[RunReader] = []
+        self._loaders: list[FrameLoader] = []
         self._pool = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
         self._poisson = PoissonSearch(run, config) if config.peaks is PeakMethod.POISSON else None
 
@@ -57,15 +62,20 @@ class Processor:
         return self._process(range(block.start, block.stop))
 
     def warm_up(self) -> None:
-        """Compile what the run needs by processing its first frame for nothing."""
-        self._process(range(1))
+        """Compile what the run needs by processing a frame for nothing, the first that is good."""
+        for frame in range(min(len(self._run.frames), _TRIED)):
+            if not self._process(range(frame, frame + 1)).skipped:
+                if self._poisson is None:
+                    self._search().warm_up(self._load(frame))
+                return
 
     def _process(self, frames: range) -> BlockOutput:
         lying = np.zeros(0, np.int32)
+        self._loader().expect(frames)
         if self._poisson is None:
             results, skipped = self._each(self._find, frames)
         else:
-            images, skipped = self._each(self._read_photons, frames)
+            images, skipped = self._each(self._load_planes, frames)
             try:
                 results, lying = self._poisson.find(images)
             except StoppedError:
@@ -107,25 +117,29 @@ class Processor:
         done = [result for results in apply(guarded, frames) for result in results]
         return done, [skipped[frame] for frame in sorted(skipped)]
 
-    def _read_photons(self, frame: int) -> ReadFrame[PhotonFrame]:
-        return to_photons(self._run, self._read(frame))
+    def _load_planes(self, frame: int) -> ReadFrame[PlaneFrame]:
+        return to_planes(self._run, self._load(frame))
 
-    def _read(self, frame: int) -> AnyFrame:
-        return read_frame(self._run, self._reader(), frame)
+    def _load(self, frame: int) -> AnyFrame:
+        return self._loader().load(frame)
 
     def _find(self, frame: int) -> FrameResult:
+        return self._search().find(self._load(frame))
+
+    def _search(self) -> Peakfinder8Search:
+        """Return the search of this thread."""
         search: Peakfinder8Search | None = getattr(self._local, "search", None)
         if search is None:
-            search = self._local.search = Peakfinder8Search(self._run, self._config)
-        return search.find(self._read(frame))
+            search = self._local.search = Peakfinder8Search(self._run, self._config, self.rings)
+        return search
 
-    def _reader(self) -> RunReader:
-        """Return the reader of this thread."""
-        reader: RunReader | None = getattr(self._local, "reader", None)
-        if reader is None:
-            reader = self._local.reader = RunReader(self._run)
-            self._readers.append(reader)
-        return reader
+    def _loader(self) -> FrameLoader:
+        """Return the loader of this thread."""
+        loader: FrameLoader | None = getattr(self._local, "loader", None)
+        if loader is None:
+            loader = self._local.loader = FrameLoader(self._run)
+            self._loaders.append(loader)
+        return loader
 
     def _crash(self, frame: int, error: Exception) -> FrameCrashError:
         name, event = self._run.frames.filename(frame), self._run.frames.event(frame)
@@ -144,5 +158,5 @@ class Processor:
         """Close all files."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        for reader in self._readers:
-            reader.__exit__(None, None, None)
+        for loader in self._loaders:
+            loader.__exit__(None, None, None)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Generic, NamedTuple, TypeVar
+from types import TracebackType
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.config import RunConfig
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
-from cxlsfind.finding.photon_planes import plane_frame
-from cxlsfind.finding.photons import mean_photons, normalise, photons_from_adu
+from cxlsfind.finding.photons import FrameMaker, photons_from_adu
+from cxlsfind.finding.planes import plane_frame
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
 from cxlsfind.finding.rollover import count_rolled_over
@@ -21,12 +22,13 @@ from cxlsfind.geometry.maps import inverse_d, radius_bins
 from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
+from cxlsfind.pipeline.ring_store import RingStore
 from cxlsfind.records import (
     DenseFrame,
     FrameHeader,
     FrameResult,
     PeakArray,
-    PhotonFrame,
+    PlaneFrame,
     Verdict,
 )
 from cxlsfind.units import wavelength_m
@@ -41,7 +43,7 @@ _MOST_SATURATED = 1e-3
 #: Counts that were written as floats are this near to whole numbers.
 _WHOLE = 1e-3
 
-Image = TypeVar("Image", bound=PhotonFrame | DenseFrame, covariant=True)
+Image = TypeVar("Image", bound=PlaneFrame | DenseFrame, covariant=True)
 
 
 class FinderKey(NamedTuple):
@@ -63,39 +65,80 @@ class ReadFrame(Generic[Image]):
     n_rolled_over: int
 
 
-AnyFrame = ReadFrame[PhotonFrame | DenseFrame]
+AnyFrame = ReadFrame[PlaneFrame | DenseFrame]
 
 
-def read_frame(run: Run, reader: RunReader, frame: int) -> AnyFrame:
-    """Read one frame and apply its mask.
+class FrameLoader:
+    """Reads frames of a run and applies their masks; a context manager; for one thread."""
 
-    A frame of readings lies in the reader's memory: the next frame overwrites it.
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._reader = RunReader(run)
+        self._mask = -1
+        self._maker: FrameMaker
 
-    Raises
-    ------
-    FrameError
-        The frame cannot be read.
-    """
-    header = reader.header(frame)
-    mask = run.groups[int(run.frames.group[frame])].mask
-    usable = run.masks[mask]
-    energy = header.photon_energy_ev
-    raw = reader.read(frame)
-    image = normalise(raw, usable, run.geometry, run.layout, energy)
-    mean = mean_photons(image, usable, run.geometry, run.layout, energy)
-    n_rolled_over = 0
-    if raw.dtype == np.uint8 and isinstance(image, PhotonFrame):
-        n_rolled_over = count_rolled_over(image, run.layout)
-    key = FinderKey(mask, header.detector_shift_m)
-    return ReadFrame(frame, image, header, key, mean, n_rolled_over)
+    def __enter__(self) -> Self:
+        """Return the loader itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all files."""
+        self._reader.__exit__(kind, error, trace)
+
+    def expect(self, frames: Iterable[int]) -> None:
+        """Have the system fetch frames that will be loaded soon."""
+        self._reader.expect(frames)
+
+    def load(self, frame: int) -> AnyFrame:
+        """Read one frame and apply its mask.
+
+        A frame of readings lies in the loader's memory: the next frame overwrites it.
+
+        Raises
+        ------
+        FrameError
+            The frame cannot be read.
+        """
+        header = self._reader.header(frame)
+        group = int(self._run.frames.group[frame])
+        mask = self._run.groups[group].mask
+        if mask != self._mask:  # files with masks of their own follow each other
+            run = self._run
+            self._maker = FrameMaker(run.geometry, run.layout, run.masks[mask])
+            self._mask = mask
+        energy = header.photon_energy_ev
+        image = self._load_image(frame, energy)
+        n_rolled_over = 0
+        if np.dtype(self._run.sources[group].dtype) == np.uint8 and isinstance(image, PlaneFrame):
+            n_rolled_over = count_rolled_over(image, self._run.layout)
+        return ReadFrame(
+            frame,
+            image,
+            header,
+            FinderKey(mask, header.detector_shift_m),
+            self._maker.mean_photons(image, energy),
+            n_rolled_over,
+        )
+
+    def _load_image(self, frame: int, energy: float) -> PlaneFrame | DenseFrame:
+        if self._maker.takes_packed(energy):
+            packed = self._reader.packed(frame)
+            if packed is not None:
+                return self._maker.from_packed(packed)
+        return self._maker.from_array(self._reader.read(frame), energy)
 
 
-def to_photons(run: Run, read: AnyFrame) -> ReadFrame[PhotonFrame]:
-    """Return a frame as photons, in memory of its own."""
+def to_planes(run: Run, read: AnyFrame) -> ReadFrame[PlaneFrame]:
+    """Return a frame as bit planes of photons."""
     image = read.image
     if isinstance(image, DenseFrame):
         usable, energy = run.masks[read.key.mask], read.header.photon_energy_ev
-        image = photons_from_adu(image, usable, run.geometry, run.layout, energy)
+        image = plane_frame(photons_from_adu(image, usable, run.geometry, run.layout, energy))
     return ReadFrame(
         read.frame, image, read.header, read.key, read.mean_photons, read.n_rolled_over
     )
@@ -104,25 +147,36 @@ def to_photons(run: Run, read: AnyFrame) -> ReadFrame[PhotonFrame]:
 class Peakfinder8Search:
     """peakfinder8, frame by frame; for one thread."""
 
-    def __init__(self, run: Run, config: RunConfig) -> None:
+    def __init__(self, run: Run, config: RunConfig, rings: RingStore) -> None:
         self._run = run
+        self._rings = rings
         self._settings = peakfinder8_settings(config)
         self._min_peaks = DEFAULT_MIN_PEAKS if config.min_peaks is None else config.min_peaks
+        # Nobody asks for the peaks of frames that are no hits: they need not be looked for.
+        self._at_least = 1 if config.non_hits_in_stream else self._min_peaks
         self._finder: Peakfinder8 | None = None
         self._key: FinderKey | None = None
 
     def find(self, read: AnyFrame) -> FrameResult:
         """Return what is in a frame."""
-        if self._finder is None or read.key != self._key:
-            run, key = self._run, read.key
-            bins = radius_bins(run.geometry, run.layout, key.shift_m)
-            self._finder = Peakfinder8(
-                self._settings, run.geometry, run.layout, bins, run.masks[key.mask], key.shift_m
-            )
-            self._key = key
-        peaks = self._finder.find(read.image, read.header.photon_energy_ev)
+        energy = read.header.photon_energy_ev
+        peaks = self._finder_for(read.key).find(read.image, energy, self._at_least)
         _add_resolution(self._run, peaks, read.header)
         return _result(read, peaks, is_hit=len(peaks) >= self._min_peaks)
+
+    def warm_up(self, read: AnyFrame) -> None:
+        """Compile all that frames with peaks need, which this one may not have."""
+        self._finder_for(read.key).find(read.image, read.header.photon_energy_ev, at_least=0)
+
+    def _finder_for(self, key: FinderKey) -> Peakfinder8:
+        if self._finder is None or key != self._key:
+            run = self._run
+            rings, mask = self._rings.of(key.shift_m), run.masks[key.mask]
+            self._finder = Peakfinder8(
+                self._settings, run.geometry, run.layout, rings, mask, key.shift_m
+            )
+            self._key = key
+        return self._finder
 
 
 class PoissonSearch:
@@ -135,7 +189,7 @@ class PoissonSearch:
         self._key: FinderKey | None = None
 
     def find(
-        self, block: Sequence[ReadFrame[PhotonFrame]]
+        self, block: Sequence[ReadFrame[PlaneFrame]]
     ) -> tuple[list[FrameResult], npt.NDArray[np.int32]]:
         """Return what is in the frames of a block, and the pixels that were left out of it.
 
@@ -145,7 +199,7 @@ class PoissonSearch:
         lying = [np.zeros(0, np.int32)]
         for key, members in groupby(block, key=lambda read: read.key):
             frames = list(members)
-            found = self._finder_for(key).find_block([plane_frame(read.image) for read in frames])
+            found = self._finder_for(key).find_block([read.image for read in frames])
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
             for read, result in zip(frames, found.frames, strict=True):
                 _add_resolution(self._run, result.peaks, read.header)
@@ -173,7 +227,7 @@ def counts_problem(run: Run, read: AnyFrame) -> str:
     reads 1; else nothing.
     """
     is_gain_given = any(panel.adu_per_photon != 1.0 for panel in run.geometry.panels)
-    if isinstance(read.image, PhotonFrame) or is_gain_given:
+    if isinstance(read.image, PlaneFrame) or is_gain_given:
         return ""
     values = read.image.values[run.masks[read.key.mask]]
     values = values[np.isfinite(values)]

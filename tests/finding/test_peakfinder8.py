@@ -10,26 +10,41 @@ import pytest
 from cxlsfind.errors import FrameError, UsageError
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import normalise
+from cxlsfind.finding.ring_limits import RingStatistics
 from cxlsfind.geometry.crystfel import parse_geometry
 from cxlsfind.geometry.layout import build_layout, slab_key
 from cxlsfind.geometry.maps import radius_bins
-from cxlsfind.records import PEAK_DTYPE, DenseFrame, PeakFlag, PhotonFrame
+from cxlsfind.kernels.planes import planes_from_photons
+from cxlsfind.kernels.ring_map import ring_map
+from cxlsfind.records import PEAK_DTYPE, DenseFrame, PeakFlag, PlaneFrame
 
 ENERGY = 9000.0
 SHAPE = (40, 64)
+NOWHERE = np.zeros(0, np.int32)
 
 
 def _finder(detector: Any, usable: np.ndarray | None = None, **options: Any) -> Peakfinder8:
     settings = Peakfinder8Settings(**{"threshold": 3.0, **options})
     mask = detector.usable if usable is None else usable
-    return Peakfinder8(settings, detector.geometry, detector.layout, detector.bins, mask)
+    return Peakfinder8(settings, detector.geometry, detector.layout, ring_map(detector.bins), mask)
 
 
 def _frame(
     detector: Any, raw: np.ndarray, usable: np.ndarray | None = None
-) -> PhotonFrame | DenseFrame:
+) -> PlaneFrame | DenseFrame:
     mask = detector.usable if usable is None else usable
     return normalise(raw.ravel(), mask, detector.geometry, detector.layout, ENERGY)
+
+
+def _planes(raw: np.ndarray, usable: np.ndarray, bad: np.ndarray, n_planes: int = 2) -> PlaneFrame:
+    """Return counts with a number of planes that need not be the right one."""
+    counts = np.where(usable, raw.ravel(), 0).astype(np.uint32)
+    counts[bad] = 0
+    index = np.flatnonzero(counts).astype(np.int32)
+    planes = np.zeros((n_planes, -(-counts.size // 64)), np.uint64)
+    listed, listed_count = np.zeros_like(index), np.zeros(index.size, np.uint32)
+    n = planes_from_photons(index, counts[index], planes, listed, listed_count)
+    return PlaneFrame(counts.size, planes, listed[:n], listed_count[:n], bad, NOWHERE)
 
 
 def _raw(seed: int = 0, background: float = 0.3) -> np.ndarray:
@@ -106,10 +121,10 @@ def test_photons_are_readings_over_the_gain(two_panels: Any) -> None:
         finder.find(_frame(detector, _raw().astype(np.float32)), float("nan"))
 
 
-@pytest.mark.parametrize("threshold", [-1.0, 0.0, 2.5])
+@pytest.mark.parametrize("threshold", [-1.0, 0.0, 2.5, 70.0, 5e6, 1e30])
 @pytest.mark.parametrize("min_snr", [1.0, 3.0])
 @pytest.mark.parametrize("background", [0.0, 0.02, 0.5, 20.0])
-def test_lists_and_arrays_give_the_same_bytes(
+def test_planes_and_arrays_give_the_same_bytes(
     two_panels: Any, threshold: float, min_snr: float, background: float
 ) -> None:
     rng = np.random.default_rng(1)
@@ -123,17 +138,53 @@ def test_lists_and_arrays_give_the_same_bytes(
         raw.flat[rng.integers(0, raw.size, 3)] = 5_000_000  # sums beyond single precision
         raw.flat[rng.integers(0, raw.size, 5)] = 20
         bad = np.flatnonzero(rng.random(raw.size) < 0.02).astype(np.int32)
-        sparse = _frame(two_panels, raw, usable)
-        assert isinstance(sparse, PhotonFrame)
-        keep = ~np.isin(sparse.index, bad)
-        sparse = PhotonFrame(
-            raw.size, sparse.index[keep], sparse.count[keep], bad, np.zeros(0, np.int32)
-        )
-        dense = DenseFrame(raw.ravel().astype(np.float32), bad, np.zeros(0, np.int32))
-        peaks = finder.find(sparse, ENERGY)
-        assert peaks.tobytes() == finder.find(dense, ENERGY).tobytes()
+        peaks = finder.find(DenseFrame(raw.ravel().astype(np.float32), bad, NOWHERE), ENERGY)
+        for n_planes in (2, 3, 4, 6):
+            planes = _planes(raw, usable, bad, n_planes)
+            assert finder.find(planes, ENERGY).tobytes() == peaks.tobytes()
         n_peaks += peaks.size
-    assert n_peaks > 0 or background == 0.0
+    assert n_peaks > 0 or background == 0.0 or threshold > 1e6
+
+
+@pytest.mark.parametrize("min_pix_count", [1, 3])
+def test_frames_with_too_few_peaks_have_none(min_pix_count: int) -> None:
+    """What is seen at once, from pixels above the threshold, is what the search finds."""
+    finder = _finder_of_halves(200, 4.0, min_snr=5.0, min_pix_count=min_pix_count)
+    rng = np.random.default_rng(3)
+    n_seen = set()
+    for n_spots in (0, 1, 2, 3, 5, 30):
+        raw = rng.poisson(0.05, (200, 200)).astype(np.uint16)
+        for ss, fs in rng.integers(2, 197, (n_spots, 2)):
+            raw[ss : ss + 2, fs : fs + 2] += rng.poisson(rng.choice([4, 30]), (2, 2)).astype("u2")
+        frame = _planes(raw, np.ones(raw.size, np.bool_), NOWHERE)
+        dense = DenseFrame(raw.ravel().astype(np.float32), NOWHERE, NOWHERE)
+        peaks = finder.find(frame, ENERGY)
+        assert peaks.tobytes() == finder.find(dense, ENERGY).tobytes()
+        n_seen.add(len(peaks))
+        for at_least in range(len(peaks) + 4):
+            found = finder.find(frame, ENERGY, at_least)
+            assert found.tobytes() == (peaks if len(peaks) >= at_least else peaks[:0]).tobytes()
+            assert len(finder.find(dense, ENERGY, at_least)) == len(found)
+    assert len(n_seen) > 3
+
+
+def test_frames_that_cannot_have_peaks_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Single bright pixels make no peaks of two: the rings are not even looked at."""
+    finder = _finder_of_halves(200, 4.0, min_pix_count=2)
+    raw = np.zeros((200, 200), np.uint16)
+    raw[5:190:20, 7:190:40] = 50
+    frame = _planes(raw, np.ones(raw.size, np.bool_), NOWHERE)
+
+    def fail(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(RingStatistics, "of_counts", fail)
+    assert finder.find(frame, ENERGY).size == 0
+    raw[6, 8] = 50
+    frame = _planes(raw, np.ones(raw.size, np.bool_), NOWHERE)
+    assert finder.find(frame, ENERGY, 2).size == 0
+    with pytest.raises(AssertionError):
+        finder.find(frame, ENERGY)
 
 
 def test_finding_leaves_no_trace(two_panels: Any) -> None:
@@ -148,13 +199,8 @@ def test_finding_leaves_no_trace(two_panels: Any) -> None:
 
 def test_pixels_bad_in_one_frame_are_not_used(two_panels: Any) -> None:
     finder = _finder(two_panels)
-    frame = _frame(two_panels, _raw())
-    at = np.flatnonzero((frame.index // 64 >= 18) & (frame.index // 64 <= 22))
     bad = np.arange(18 * 64, 23 * 64, dtype=np.int32)
-    without = PhotonFrame(
-        frame.n_pixels, np.delete(frame.index, at), np.delete(frame.count, at), bad, frame.censored
-    )
-    peaks = finder.find(without, ENERGY)
+    peaks = finder.find(_planes(_raw(), two_panels.usable, bad), ENERGY)
     np.testing.assert_allclose(peaks["ss"], [10.5, 30.5], atol=0.1)
 
 
@@ -179,10 +225,7 @@ def test_peaks_at_edges_are_flagged(two_panels: Any, where: str) -> None:
     frame = _frame(two_panels, raw, usable)
     if where == "frame":
         bad = np.array([10 * 64 + 14], np.int32)
-        keep = frame.index != bad[0]
-        frame = PhotonFrame(
-            frame.n_pixels, frame.index[keep], frame.count[keep], bad, frame.censored
-        )
+        frame = _planes(raw, usable, bad)
     peaks = _finder(two_panels, usable).find(frame, ENERGY)
     edge = peaks[(peaks["flags"] & PeakFlag.EDGE) != 0]
     assert edge["ss"].round(1).tolist() == ([30.5] if where == "panel" else [10.5])
@@ -208,8 +251,8 @@ def test_limits_of_the_radius(two_panels: Any) -> None:
 def test_shift_of_the_detector_moves_the_limits(two_panels: Any) -> None:
     frame = _frame(two_panels, _raw())
     shift = (0.01, 0.0)  # 100 pixels
-    bins = radius_bins(two_panels.geometry, two_panels.layout, shift)
-    parts = (two_panels.geometry, two_panels.layout, bins, two_panels.usable)
+    rings = ring_map(radius_bins(two_panels.geometry, two_panels.layout, shift))
+    parts = (two_panels.geometry, two_panels.layout, rings, two_panels.usable)
     settings = Peakfinder8Settings(3.0, min_res=60)
     assert Peakfinder8(settings, *parts, shift).find(frame, ENERGY).size == 3
     assert Peakfinder8(settings, *parts).find(frame, ENERGY).size == 0
@@ -229,19 +272,27 @@ def test_the_pixel_under_the_beam_is_left_out(two_panels: Any) -> None:
 
 def test_peaks_stop_at_2048_in_the_order_of_panels() -> None:
     size = 200
-    text = TEXT_OF_HALVES.format(half=size // 2 - 1, first=size // 2, last=size - 1)
-    geometry = parse_geometry(text, file="halves.geom")
-    layout = build_layout(geometry, {slab_key(panel): (size, size) for panel in geometry.panels})
     raw = np.random.default_rng(2).poisson(1.0, (size, size)).astype(np.uint16)
     raw[1::4, 1::4] = 80
-    usable = np.ones(raw.size, np.bool_)
-    settings = Peakfinder8Settings(10.0, min_snr=3.0, min_pix_count=1)
-    finder = Peakfinder8(settings, geometry, layout, radius_bins(geometry, layout), usable)
-    peaks = finder.find(normalise(raw.ravel(), usable, geometry, layout, ENERGY), ENERGY)
+    finder = _finder_of_halves(size, 10.0, min_snr=3.0, min_pix_count=1)
+    frame = _planes(raw, np.ones(raw.size, np.bool_), NOWHERE)
+    peaks = finder.find(frame, ENERGY)
+    dense = DenseFrame(raw.ravel().astype(np.float32), NOWHERE, NOWHERE)
+    assert peaks.tobytes() == finder.find(dense, ENERGY).tobytes()
     upper = np.count_nonzero(peaks["panel"] == 0)  # a few of 1250 lie on rings of too few pixels
     assert 1200 < upper <= 1250
     assert peaks["panel"].tolist() == [0] * upper + [1] * (2048 - upper)
     assert (peaks["ss"][:upper] > size // 2).all()
+
+
+def _finder_of_halves(size: int, threshold: float, **options: Any) -> Peakfinder8:
+    """Return a finder for a square detector of two panels, the upper one first."""
+    text = TEXT_OF_HALVES.format(half=size // 2 - 1, first=size // 2, last=size - 1)
+    geometry = parse_geometry(text, file="halves.geom")
+    layout = build_layout(geometry, {slab_key(panel): (size, size) for panel in geometry.panels})
+    settings = Peakfinder8Settings(threshold, **options)
+    rings = ring_map(radius_bins(geometry, layout))
+    return Peakfinder8(settings, geometry, layout, rings, np.ones(size * size, np.bool_))
 
 
 TEXT_OF_HALVES = """\

@@ -18,6 +18,7 @@ from cxlsfind.geometry.crystfel import read_geometry
 from cxlsfind.geometry.layout import build_layout, slab_key
 from cxlsfind.geometry.maps import radius_bins, static_usable
 from cxlsfind.geometry.model import Geometry
+from cxlsfind.kernels.ring_map import ring_map
 from cxlsfind.records import PeakArray
 
 OURS = Path(__file__).parents[1] / "golden" / "peakfinder8"
@@ -61,8 +62,8 @@ def _check_stream(stream: Path) -> None:
         layout = build_layout(geometry, {slab_key(panel): frame.shape for panel in geometry.panels})
         usable = static_usable(geometry, layout) & mask.ravel()
         if finder is None:
-            bins = radius_bins(geometry, layout)
-            finder = Peakfinder8(_settings(text), geometry, layout, bins, usable)
+            rings = ring_map(radius_bins(geometry, layout))
+            finder = Peakfinder8(_settings(text), geometry, layout, rings, usable)
         image = normalise(frame.ravel(), usable, geometry, layout, 9000.0)
         expected = _peak_rows(chunk)
         _compare(finder.find(image, 9000.0), expected, geometry)

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from cxlsfind.errors import FrameError
-from cxlsfind.finding.photons import mean_photons, normalise, photons_from_adu
-from cxlsfind.records import DenseFrame, PhotonFrame
+from cxlsfind.finding.photons import FrameMaker, normalise, photons_from_adu
+from cxlsfind.finding.planes import photon_list
+from cxlsfind.records import DenseFrame, PlaneFrame
 
 ENERGY = 9000.0
 
 
 def _normalise(
     detector: Any, raw: np.ndarray, usable: np.ndarray | None = None
-) -> PhotonFrame | DenseFrame:
+) -> PlaneFrame | DenseFrame:
     mask = detector.usable if usable is None else usable
     return normalise(raw, mask, detector.geometry, detector.layout, ENERGY)
 
@@ -30,16 +31,19 @@ def _raw(dtype: str, values: dict[int, float]) -> np.ndarray:
 
 @pytest.mark.parametrize("byte_order", ["<", ">"])
 @pytest.mark.parametrize("dtype", ["u1", "u2", "u4", "i1", "i2", "i4"])
-def test_integers_become_photon_lists(two_panels: Any, dtype: str, byte_order: str) -> None:
+def test_integers_become_bit_planes(two_panels: Any, dtype: str, byte_order: str) -> None:
     largest = np.iinfo(dtype).max
     usable = two_panels.usable.copy()
     usable[[5, 6]] = False
     raw = _raw(byte_order + dtype, {3: 2, 5: 9, 6: largest, 90: largest, 100: 1})
     frame = _normalise(two_panels, raw, usable)
-    assert isinstance(frame, PhotonFrame)
+    assert isinstance(frame, PlaneFrame)
     assert frame.n_pixels == raw.size
-    assert frame.index.tolist() == [3, 90, 100]
-    assert frame.count.tolist() == [2, largest, 1]
+    assert frame.planes.shape == (2, raw.size // 64)
+    assert frame.index.tolist() == [90]
+    assert frame.count.tolist() == [largest]
+    assert photon_list(frame).index.tolist() == [3, 90, 100]
+    assert photon_list(frame).count.tolist() == [2, largest, 1]
     assert frame.censored.tolist() == [90]
     assert frame.bad.tolist() == []
     for array, kind in ((frame.index, "i4"), (frame.count, "u4"), (frame.bad, "i4")):
@@ -53,9 +57,9 @@ def test_negative_counts_are_marks_of_bad_pixels(two_panels: Any, dtype: str) ->
     usable[9] = False
     raw = _raw(dtype, {3: -1, 4: 7, 8: -2, 9: -1, 60: np.iinfo(dtype).min})
     frame = _normalise(two_panels, raw, usable)
-    assert isinstance(frame, PhotonFrame)
+    assert isinstance(frame, PlaneFrame)
     assert frame.bad.tolist() == [3, 8, 60]
-    assert frame.index.tolist() == [4]
+    assert photon_list(frame).index.tolist() == [4]
 
 
 def test_integers_with_another_gain_are_readings(two_panels: Any) -> None:
@@ -72,7 +76,7 @@ def test_gain_per_ev_of_a_counting_detector(two_panels: Any) -> None:
     lines = "left/adu_per_eV = 0.00011\nright/adu_per_eV = 0.00011\n"  # 1 / 9091 eV
     detector = two_panels.with_lines(lines)
     raw = _raw("u4", {3: 4})
-    assert isinstance(_normalise(detector, raw), PhotonFrame)
+    assert isinstance(_normalise(detector, raw), PlaneFrame)
     far = normalise(raw, detector.usable, detector.geometry, detector.layout, 18000.0)
     assert isinstance(far, DenseFrame)
 
@@ -104,8 +108,8 @@ def test_flagged_values_are_bad_on_their_panel(two_panels: Any, dtype: str) -> N
     raw[[30, 31, 32]] = 201, 7, 0  # on the right panel
     frame = _normalise(detector, raw, usable)
     assert frame.bad.tolist() == [1, 3, 32]
-    if isinstance(frame, PhotonFrame):
-        assert not np.isin([1, 3, 32], frame.index).any()
+    if isinstance(frame, PlaneFrame):
+        assert not np.isin([1, 3, 32], photon_list(frame).index).any()
 
 
 def test_flags_of_floats_compare_the_rounded_value(two_panels: Any) -> None:
@@ -162,13 +166,16 @@ def test_photons_from_readings(two_panels: Any) -> None:
     assert photons.n_pixels == raw.size
 
 
-def test_mean_of_photon_lists(two_panels: Any) -> None:
+def _mean(detector: Any, raw: np.ndarray, usable: np.ndarray) -> float:
+    maker = FrameMaker(detector.geometry, detector.layout, usable)
+    return maker.mean_photons(maker.from_array(raw, ENERGY), ENERGY)
+
+
+def test_mean_of_counts(two_panels: Any) -> None:
     usable = two_panels.usable.copy()
     usable[:100] = False
     raw = _raw("i4", {5: 1000, 200: 30, 300: 12, 400: 2**31 - 1, 500: -1})
-    frame = _normalise(two_panels, raw, usable)
-    mean = mean_photons(frame, usable, two_panels.geometry, two_panels.layout, ENERGY)
-    assert mean == pytest.approx(42 / (40 * 64 - 102))
+    assert _mean(two_panels, raw, usable) == pytest.approx(42 / (40 * 64 - 102))
 
 
 def test_mean_of_readings(two_panels: Any) -> None:
@@ -176,13 +183,8 @@ def test_mean_of_readings(two_panels: Any) -> None:
     usable = detector.usable.copy()
     usable[:20] = False
     raw = _raw("i2", {0: 999, 20: 50, 30: -8, 40: 32767})
-    frame = _normalise(detector, raw, usable)
-    mean = mean_photons(frame, usable, detector.geometry, detector.layout, ENERGY)
-    assert mean == pytest.approx((5 - 2) / (40 * 64 - 21))
+    assert _mean(detector, raw, usable) == pytest.approx((5 - 2) / (40 * 64 - 21))
 
 
 def test_mean_without_usable_pixels_is_nan(two_panels: Any) -> None:
-    usable = np.zeros_like(two_panels.usable)
-    frame = _normalise(two_panels, _raw("u2", {5: 1}), usable)
-    mean = mean_photons(frame, usable, two_panels.geometry, two_panels.layout, ENERGY)
-    assert np.isnan(mean)
+    assert np.isnan(_mean(two_panels, _raw("u2", {5: 1}), np.zeros_like(two_panels.usable)))

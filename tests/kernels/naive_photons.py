@@ -2,18 +2,6 @@
 
 import math
 
-import numpy as np
-
-
-def photon_list(raw, usable):
-    """Return pixels and values above zero, pixels below, and pixels at the type's maximum."""
-    largest = int(np.iinfo(raw.dtype).max)
-    pixels = [(pixel, int(raw[pixel])) for pixel in range(len(raw)) if usable[pixel]]
-    photons = [(pixel, value) for pixel, value in pixels if value > 0]
-    below = [pixel for pixel, value in pixels if value < 0]
-    at_largest = [pixel for pixel, value in pixels if value == largest]
-    return photons, below, at_largest
-
 
 def rounded(values, usable, windows, adu_per_photon):
     """Return pixels and nearest photons, half a photon and more, panel after panel."""

@@ -10,26 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from cxlsfind.kernels.photons import LARGEST_COUNT, list_photons, list_rounded, sum_photons
+from cxlsfind.kernels.photons import LARGEST_COUNT, list_rounded, sum_photons
 
-TYPES = [np.uint8, np.uint16, np.uint32, np.int8, np.int16, np.int32]
 #: Two panels side by side, the right one first, in an array of 4 x 7 pixels.
 WINDOWS = np.array([[3, 7, 4, 3], [0, 7, 4, 2]])
-
-
-@pytest.mark.parametrize("dtype", TYPES)
-@settings(max_examples=30, deadline=None)
-@given(data=st.data())
-def test_photon_lists(naive_photons: ModuleType, dtype: type, data: st.DataObject) -> None:
-    limits = np.iinfo(dtype)
-    value = st.sampled_from([0, 0, 0, 1, 5, int(limits.min), int(limits.max)])
-    raw = data.draw(hnp.arrays(dtype, st.integers(0, 50), elements=value))
-    usable = data.draw(hnp.arrays(np.bool_, raw.size))
-    index, count = np.zeros(raw.size, np.int32), np.zeros(raw.size, np.uint32)
-    n, n_below, n_largest = list_photons(raw, usable, int(limits.max), index, count)
-    photons, below, at_largest = naive_photons.photon_list(raw, usable)
-    assert list(zip(index[:n].tolist(), count[:n].tolist(), strict=True)) == photons
-    assert (n_below, n_largest) == (len(below), len(at_largest))
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,15 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from cxlsfind.kernels.rings import (
-    N_COLUMNS,
-    RingLimits,
-    clip_dense,
-    clip_histograms,
-    clip_sequence,
-    count_pixels,
-    fill_histogram,
-)
+from cxlsfind.kernels.planes import planes_from_photons, words_of
+from cxlsfind.kernels.ring_counts import N_COLUMNS, count_pixels, fill_histogram, fill_listed
+from cxlsfind.kernels.ring_map import list_rings, ring_map, ring_of, ring_words
+from cxlsfind.kernels.rings import RingLimits, clip_dense, clip_histograms, clip_sequence
 
 SHAPE = (11, 30)
 #: Panels side by side, the right one first: the order of sums is not that of the array.
@@ -48,6 +43,45 @@ def _naive(
     return np.resize(mean, 10), np.resize(upper, 10)
 
 
+def _words(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
+    words = np.zeros(-(-mask.size // 64), np.uint64)
+    words_of(mask, words)
+    return words
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 1000])
+@pytest.mark.parametrize("spread", [3, 255, 256, 257, 100_000])
+def test_ring_maps(size: int, spread: int) -> None:
+    rng = np.random.default_rng(size + spread)
+    rings = (rng.integers(0, spread, size) + 1).astype(np.int32)
+    rings[rng.random(size) < 0.1] = -1
+    rings[size // 2] = 0
+    packed = ring_map(rings)
+    assert packed.n_rings == max(rings.max(), 0) + 1
+    expected = np.maximum(rings, 0)
+    assert [ring_of(packed, pixel) for pixel in range(size)] == expected.tolist()
+    mask = rng.random(size) < 0.7
+    found = np.zeros(size, np.int32)
+    list_rings(np.arange(size, dtype=np.int32), _words(mask), packed, found)
+    assert found.tolist() == np.where(mask, expected, 0).tolist()
+    full = _words(np.ones(size, np.bool_))
+    assert (ring_words(packed) & full).tolist() == _words(rings > 0).tolist()
+
+
+def test_a_map_needs_little_memory() -> None:
+    ss, fs = np.mgrid[:300, :700]
+    rings = np.rint(np.hypot(ss - 150, fs - 100)).astype(np.int32).ravel()
+    packed = ring_map(rings)
+    assert sum(part.nbytes for part in packed[:3]) < 1.5 * rings.size
+    assert len(packed.whole) > 250  # from the end of a row to the next
+
+
+def test_a_detector_without_rings() -> None:
+    packed = ring_map(np.full(100, -1, np.int32))
+    assert packed.n_rings == 1
+    assert not ring_words(packed).any()
+
+
 @pytest.mark.parametrize("cuts", CUTS)
 @pytest.mark.parametrize("background", [0.0, 0.02, 0.3, 2.0, 30.0])
 def test_histograms(
@@ -55,17 +89,23 @@ def test_histograms(
 ) -> None:
     rng = np.random.default_rng(3)
     narrow = (np.float32(cuts[0]), np.float32(cuts[1]))
-    for largest in (40, 5000, 2**32 - 1):
+    for largest, n_planes in ((40, 2), (5000, 3), (2**32 - 1, 4)):
         rings, usable = _rings(rng), rng.random(330) < 0.9
+        packed, free = ring_map(rings), _words(usable & (rings > 0))
         counts = rng.poisson(background, 330).astype(np.uint32)
         counts[rng.integers(0, 330, 12)] = rng.integers(0, largest, 12, np.uint32, endpoint=True)
         index = np.flatnonzero(counts).astype(np.int32)
+        planes = np.zeros((n_planes, free.size), np.uint64)
+        listed, listed_count = np.zeros_like(index), np.zeros(index.size, np.uint32)
+        n = planes_from_photons(index, counts[index], planes, listed, listed_count)
+        listed, listed_count = listed[:n], listed_count[:n]
         n_pixels = np.zeros(10, np.int64)
-        count_pixels(rings, usable, n_pixels)
+        count_pixels(packed, free, n_pixels)
         histogram = np.zeros((10, N_COLUMNS), np.int32)
-        large = np.zeros(index.size, np.int32)
-        n_large = fill_histogram(index, counts[index], rings, usable, histogram, large)
-        large = index[large[:n_large]]
+        fill_histogram(planes, free, packed, histogram)
+        large = np.zeros(n, np.int32)
+        n_large = fill_listed(listed, listed_count, free, packed, histogram, large)
+        large = listed[large[:n_large]]
         large = large[np.argsort(rings[large], kind="stable")]
         limits, is_inexact = _limits(), np.zeros(10, np.bool_)
         clip_histograms(
@@ -103,12 +143,12 @@ def test_full_frames(
     narrow = (np.float32(cuts[0]), np.float32(cuts[1]))
     for mean_value in (0.0, 3.0, -2.0):
         rings, usable = _rings(rng), rng.random(330) < 0.9
-        bad = (rng.random(330) < 0.1).astype(np.uint8)
         values = (scale * rng.normal(mean_value, 1.0, 330)).astype(np.float32)
         values[rng.integers(0, 330, 9)] *= 50.0
         values[rings == 4] = scale / 3  # no spread: rounding decides the variance's sign
         limits = _limits()
-        clip_dense(values, usable, bad, rings, WINDOWS, narrow, limits)
-        mean, upper = _naive(naive_peakfinder8, values, usable & (bad == 0), rings, cuts)
+        free = _words(usable & (rings > 0))
+        clip_dense(values, free, ring_map(rings), WINDOWS, narrow, limits)
+        mean, upper = _naive(naive_peakfinder8, values, usable, rings, cuts)
         np.testing.assert_array_equal(limits.mean[1:], mean[1:])
         np.testing.assert_array_equal(limits.upper[1:], upper[1:])

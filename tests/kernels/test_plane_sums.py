@@ -160,6 +160,8 @@ def test_flashes_are_counted(
         naive_canvas.words_of(usable),
         ring,
         limits,
+        np.zeros(-(-counts.size // 64), np.int32),
+        np.array([limits.min()]),
         flashes,
     )
     assert np.array_equal(flashes, expected)
@@ -174,7 +176,8 @@ def test_nothing_is_rare_in_an_empty_frame(naive_canvas: ModuleType, n_planes: i
     flashes = np.zeros(640, np.uint8)
     ring = np.zeros(640, np.int32)
     nothing = naive_canvas.listed(counts, n_planes)
-    count_flashes(planes, *nothing, usable, ring, np.array([3]), flashes)
+    three, group = np.array([3]), np.zeros(10, np.int32)
+    count_flashes(planes, *nothing, usable, ring, three, group, three, flashes)
     assert not flashes.any()
     sums = np.zeros(3)
     multiply_neighbours(planes, usable, 2, sums)

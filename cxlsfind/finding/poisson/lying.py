@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy.special import gammainc, gammaincc
 
 from cxlsfind.finding.poisson.background import Background, total_counts
-from cxlsfind.finding.poisson.canvas import PlacedFrame
-from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
+from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import SIDE
 from cxlsfind.kernels.background_maps import list_odd_pixels
 from cxlsfind.kernels.plane_sums import count_flashes, lit_pixels
@@ -42,6 +42,9 @@ _SPARSE = 0.3
 _FLASH_TAIL = 1e-6
 _FLASHES = 4
 _NEVER = 2**31
+
+#: Bins of radius to either side that the pixels of a word reach.
+_BINS = WORD // RINGS_PER_BIN // 2 + 1
 
 
 def find_lying(
@@ -135,12 +138,31 @@ def _flashing(
     for number, frame in enumerate(frames):
         rare = np.where(around.ring_sizes > 0, _rare_count(level[number]), _NEVER)
         count_flashes(
-            frame.planes, frame.place, frame.count, around.usable_words, around.ring, rare, flashes
+            frame.planes,
+            frame.place,
+            frame.count,
+            around.usable_words,
+            around.ring,
+            rare,
+            around.word_bin,
+            _least_of_bins(rare, around.n_bins),
+            flashes,
         )
     flashing = np.flatnonzero(flashes >= _FLASHES).astype(np.int32)
     stride = around.canvas.stride
     company = sum(flashes[flashing + step].astype(np.float64) for step in (-1, 1, -stride, stride))
     return flashing[company / flashes[flashing] < _COMPANY]
+
+
+def _least_of_bins(rare: npt.NDArray[np.int64], n_bins: int) -> npt.NDArray[np.int64]:
+    """Return the smallest rare count of the rings that a word of a bin may touch."""
+    padded = np.full(n_bins * RINGS_PER_BIN, _NEVER)
+    padded[: len(rare)] = rare
+    bins = np.pad(padded.reshape(n_bins, RINGS_PER_BIN).min(axis=1), _BINS, mode="edge")
+    least: npt.NDArray[np.int64] = np.lib.stride_tricks.sliding_window_view(
+        bins, 2 * _BINS + 1
+    ).min(axis=1)
+    return least
 
 
 def _rare_count(level: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ _STEP_TOLERANCE = 1.25
 #: Cuts go no further than this above the number asked, lest parts of the detector with next to
 #: no background supply what the others cannot.
 _WIDEST_CUT = 5.0
+_N_CUTS = 80
 
 #: Above this background steps are too fine to matter.
 _CONTINUOUS = 0.05
@@ -72,18 +74,15 @@ def attainable(asked: float, levels: Levels, tail: NullTail) -> tuple[float, flo
     -------
     The cut, and the false peaks per frame that it lets through.
     """
-    cuts = asked * np.geomspace(1.0, _WIDEST_CUT, 80)
+    cuts = asked * np.geomspace(1.0, _WIDEST_CUT, _N_CUTS)
     total = levels.n_pixels
     passed = np.zeros(len(cuts))
     stepped = tail.nodes[levels.places.astype(np.int64)] < _CONTINUOUS
     passed += levels.pixels[~stepped].sum() / total * cuts
     eighths = np.rint(8.0 * levels.places[stepped]).astype(np.int64)
     pixels = np.bincount(eighths, levels.pixels[stepped]) if eighths.size else np.empty(0)
-    for eighth in np.flatnonzero(pixels):
-        log_cuts, log_passed = tail.passed(eighth / 8.0)
-        reached = np.searchsorted(log_cuts, np.log(cuts / total), side="right")
-        below = np.where(reached > 0, log_passed[np.maximum(reached - 1, 0)], -np.inf)
-        passed += pixels[eighth] * np.exp(below)
+    for eighth in np.flatnonzero(pixels).tolist():
+        passed += pixels[eighth] * _passed(tail, eighth, asked, total)
     fitting = passed <= _STEP_TOLERANCE * asked
     fitting[0] = True
     distance = np.where(fitting, np.abs(np.log(np.maximum(passed, 1e-30) / asked)), np.inf)
@@ -91,3 +90,12 @@ def attainable(asked: float, levels: Levels, tail: NullTail) -> tuple[float, flo
     # The middle of the gap between two steps, so that the errors of the table do not decide.
     same = np.flatnonzero(np.abs(passed - passed[best]) <= 0.01 * passed[best])
     return float(np.sqrt(cuts[same[0]] * cuts[same[-1]])), float(passed[best])
+
+
+@lru_cache(maxsize=4096)
+def _passed(tail: NullTail, eighth: int, asked: float, total: float) -> FloatArray:
+    """Return the maxima per pixel that the cuts let through, at an eighth of a node."""
+    log_cuts, log_passed = tail.passed(eighth / 8.0)
+    wanted = np.log(asked * np.geomspace(1.0, _WIDEST_CUT, _N_CUTS) / total)
+    reached = np.searchsorted(log_cuts, wanted, side="right")
+    return np.exp(np.where(reached > 0, log_passed[np.maximum(reached - 1, 0)], -np.inf))

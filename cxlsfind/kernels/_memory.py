@@ -1,0 +1,182 @@
+"""Raw memory for kernels: unaligned loads and stores, and work on eight words at once.
+
+Arguments and results are uint64, addresses mostly. Nothing checks bounds: whoever calls these has
+made sure that the memory is there.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final, ParamSpec, TypeVar
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_WORD: Final = ir.IntType(64)
+_PAIR: Final = ir.VectorType(_WORD, 2)
+#: The compiler cuts these 512 bits to the size of the machine's registers.
+_OCTET: Final = ir.VectorType(_WORD, 8)
+
+_U: Final = types.uint64
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Emit = Callable[..., Any]
+
+
+def _load(builder: Any, address: Any, kind: ir.Type = _OCTET) -> Any:
+    return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
+
+
+def _store(builder: Any, value: Any, address: Any) -> None:
+    builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
+
+
+def _emit_load(n_bytes: int) -> Emit:
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        value = _load(builder, arguments[0], ir.IntType(8 * n_bytes))
+        return value if n_bytes == 8 else builder.zext(value, _WORD)
+
+    return emit
+
+
+def _emit_store(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    target, word = arguments
+    _store(builder, word, target)
+
+
+def _emit_copy(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    target, source = arguments
+    _store(builder, _load(builder, source, _PAIR), target)
+
+
+def _emit_fill(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    target, word = arguments
+    value = ir.Constant(_OCTET, ir.Undefined)
+    for lane in range(8):
+        value = builder.insert_element(value, word, ir.Constant(ir.IntType(32), lane))
+    _store(builder, value, target)
+
+
+def _emit_add(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    target, amount = arguments
+    short = builder.trunc(amount, ir.IntType(32))
+    _store(builder, builder.add(_load(builder, target, ir.IntType(32)), short), target)
+
+
+def _emit_mask(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    source, mask, target = arguments
+    _store(builder, builder.and_(_load(builder, source), _load(builder, mask)), target)
+
+
+def _emit_join(operation: str, start: int) -> Emit:
+    def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
+        source, stride, n_planes, mask, target = arguments
+        with builder.goto_entry_block():
+            total = builder.alloca(_OCTET)
+        builder.store(ir.Constant(_OCTET, [start] * 8), total)
+        with cgutils.for_range(builder, n_planes) as loop:
+            plane = _load(builder, builder.add(source, builder.mul(loop.index, stride)))
+            builder.store(getattr(builder, operation)(builder.load(total), plane), total)
+        masked = builder.and_(builder.load(total), _load(builder, mask))
+        masked = builder.or_(masked, _load(builder, target))
+        _store(builder, masked, target)
+        some = ir.Constant(_WORD, 0)
+        for lane in range(8):
+            word = builder.extract_element(masked, ir.Constant(ir.IntType(32), lane))
+            some = builder.or_(some, word)
+        return some
+
+    return emit
+
+
+def _machine_code(emit: Emit) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Give a function of uint64, for kernels, the code that ``emit`` builds.
+
+    The function itself is never run: it says what it takes, what it gives, and why.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        described = inspect.signature(function)
+        result = types.none if described.return_annotation == "None" else types.uint64
+        made_of_words = result(*[types.uint64] * len(described.parameters))
+
+        def typing(*_: Any) -> tuple[Any, Emit]:
+            return made_of_words, emit
+
+        # Numba calls it with its context, and then with as many arguments as its signature has.
+        context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = [context, *described.parameters.values()]
+        typing.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        typing.__name__ = function.__name__
+        made: Any = intrinsic(typing)
+        return made  # type: ignore[no-any-return]
+
+    return decorate
+
+
+@_machine_code(_emit_load(1))
+def load1(address: np.uint64) -> np.uint64:
+    """Return the byte at an address."""
+    raise NotImplementedError
+
+
+@_machine_code(_emit_load(2))
+def load2(address: np.uint64) -> np.uint64:
+    """Return the two bytes at an address, the first one lowest."""
+    raise NotImplementedError
+
+
+@_machine_code(_emit_load(8))
+def load8(address: np.uint64) -> np.uint64:
+    """Return the eight bytes at an address, the first one lowest."""
+    raise NotImplementedError
+
+
+@_machine_code(_emit_store)
+def store8(target: np.uint64, word: np.uint64) -> None:
+    """Write a word, its lowest byte first."""
+
+
+@_machine_code(_emit_copy)
+def copy16(target: np.uint64, source: np.uint64) -> None:
+    """Copy 16 bytes: all are read before any is written."""
+
+
+@_machine_code(_emit_fill)
+def fill64(target: np.uint64, word: np.uint64) -> None:
+    """Write a word eight times."""
+
+
+@_machine_code(_emit_add)
+def add4(target: np.uint64, amount: np.uint64) -> None:
+    """Add to the number in four bytes."""
+
+
+@_machine_code(_emit_mask)
+def mask_octet(source: np.uint64, mask: np.uint64, target: np.uint64) -> None:
+    """Write eight words, masked."""
+
+
+@_machine_code(_emit_join("or_", 0))
+def or_octets(
+    source: np.uint64, stride: np.uint64, number: np.uint64, mask: np.uint64, target: np.uint64
+) -> np.uint64:
+    """Add to an octet the bits that any of some octets has, ``stride`` bytes apart, masked.
+
+    Returns
+    -------
+    Not zero if the result has bits.
+    """
+    raise NotImplementedError
+
+
+@_machine_code(_emit_join("and_", -1))
+def and_octets(
+    source: np.uint64, stride: np.uint64, number: np.uint64, mask: np.uint64, target: np.uint64
+) -> np.uint64:
+    """Do the same with the bits that all of them have."""
+    raise NotImplementedError
