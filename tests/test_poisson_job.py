@@ -149,3 +149,30 @@ def test_readings_are_converted_once(tmp_path: Path) -> None:
         assert len(photons) >= 1
         np.testing.assert_allclose(readings[:, :2], photons[:, :2], atol=0.011)
         np.testing.assert_allclose(readings[:, 3], 7.3 * photons[:, 3], atol=0.05)  # two decimals
+
+
+def test_values_that_are_multiples_of_photons(
+    small_run: SimulatedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Photons that read 9 each are noticed, said, and found like photons that read 1."""
+    for path in small_run.list.parent.glob("*.h5"):
+        if path != small_run.truth:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / small_run.geometry.name).write_bytes(small_run.geometry.read_bytes())
+    for path in tmp_path.glob("*_data_*.h5"):
+        with h5py.File(path, "r+") as file:
+            data = file["entry/data/data"]
+            for row in range(len(data)):
+                image = data[row]
+                data[row] = np.where(image < 65535, image * 9, image)
+    outputs = tmp_path / "hits.stream"
+    master = next(tmp_path.glob("*_master.h5"))
+    geometry = tmp_path / small_run.geometry.name
+    assert main(["-i", str(master), "-g", str(geometry), "-o", str(outputs)]) == 0
+    assert "adu_per_photon = 9" in capsys.readouterr().err
+    truth = read_truth(small_run.truth)
+    assert [int(hit) for hit in values(tmp_path, "hit")] == truth.frames["label"].tolist()
+    found = np.concatenate([peaks(chunk) for chunk in chunks(tmp_path)])
+    score = score_run(truth, [peaks(chunk)[:, :2] for chunk in chunks(tmp_path)])
+    assert score.n_false.sum() <= 25
+    assert np.median(found[:, 3]) > 9 * 15
