@@ -35,7 +35,7 @@ from cxlsfind.records import PEAK_DTYPE, DenseFrame, PeakArray, PeakFlag, PlaneF
 MAX_PEAKS: Final = 2048
 
 #: Frames of counts with more bit planes than this are searched like readings, with the same
-#: result: more than one pixel in 256 holds 15 photons or more.
+#: result: more than one pixel in ``LISTED_SHARE`` holds 15 photons or more.
 MOST_PLANES: Final = 4
 
 #: One pixel in this many may be above the threshold in a frame that is not crowded.

@@ -121,12 +121,10 @@ class PlaneMaker:
             if lists.lengths[LISTED] > room:
                 n_planes = next(n for n in numbers if n > n_planes)
                 continue
-            fewest = next(
-                (n for n in numbers if n < n_planes and count_full(planes, n) <= few), n_planes
-            )
-            if fewest == n_planes:
+            fewer = max((n for n in numbers if n < n_planes), default=0)
+            if not fewer or count_full(planes, fewer, few) > few:
                 break
-            n_planes = fewest
+            n_planes = fewer
         self._n_planes = n_planes
         n_listed, n_negative, n_flagged, n_censored = lists.lengths.tolist()
         bad = lists.bad[: n_negative + n_flagged].copy()

@@ -27,6 +27,9 @@ class Comm(Protocol):
     def share(self, value: Any) -> Any:
         """Return rank 0's ``value`` on every rank."""
 
+    def node_share(self, value: Any) -> Any:
+        """Return the ``value`` of this node's first rank on all of its ranks."""
+
     def node_barrier(self) -> None:
         """Wait until all ranks of this node are here."""
 
@@ -60,6 +63,10 @@ class SerialComm:
         self._messages: list[Any] = []
 
     def share(self, value: Any) -> Any:
+        """Return ``value``."""
+        return value
+
+    def node_share(self, value: Any) -> Any:
         """Return ``value``."""
         return value
 

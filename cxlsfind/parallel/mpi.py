@@ -46,13 +46,11 @@ class MpiComm:
 
     def share(self, value: Any) -> Any:
         """Return rank 0's ``value`` on every rank."""
-        if self.rank == 0:
-            for other in range(1, self.size):
-                self._world.send(value, dest=other, tag=_SHARE)
-            return value
-        while not self._world.iprobe(source=0, tag=_SHARE):
-            time.sleep(_POLL_S)
-        return self._world.recv(source=0, tag=_SHARE)
+        return _share(self._world, value)
+
+    def node_share(self, value: Any) -> Any:
+        """Return the ``value`` of this node's first rank on all of its ranks."""
+        return _share(self._local, value)
 
     def node_barrier(self) -> None:
         """Wait until all ranks of this node are here."""
@@ -93,3 +91,13 @@ class MpiComm:
         # Launchers drop words that they have not passed on when the ranks end.
         time.sleep(_LAST_WORDS_S)
         self._world.Abort(code)
+
+
+def _share(group: MPI.Intracomm, value: Any) -> Any:
+    if group.Get_rank() == 0:
+        for other in range(1, group.Get_size()):
+            group.send(value, dest=other, tag=_SHARE)
+        return value
+    while not group.iprobe(source=0, tag=_SHARE):
+        time.sleep(_POLL_S)
+    return group.recv(source=0, tag=_SHARE)

@@ -20,6 +20,7 @@ from cxlsfind.parallel.launch import LaunchError, connect
 from cxlsfind.parallel.progress import Counts, ProgressDisplay
 from cxlsfind.parallel.schedule import deal, take
 from cxlsfind.parallel.shards import Shard, ShardEntry, ShardError, ShardFolder, merge
+from cxlsfind.parallel.shared import share_arrays
 from cxlsfind.parallel.signals import Reaction, StopRequest
 from cxlsfind.parallel.speech import hand_over, say
 from cxlsfind.pipeline.blocks import Block
@@ -106,6 +107,9 @@ def _run(config: RunConfig, comm: Comm, stop: StopRequest) -> int:
         plan = comm.share(plan)
         if not isinstance(plan, Plan):
             return plan.exit_code if plan is not None else 1
+        masks = share_arrays(comm, dict(enumerate(plan.run.masks)))
+        if comm.node_rank != 0 and masks:
+            plan = plan.with_masks(tuple(masks.values()))
 
         work = _process(config, comm, plan, stop)
         stop.reaction = Reaction.NOTE
@@ -154,7 +158,9 @@ def _process(config: RunConfig, comm: Comm, plan: Plan, stop: StopRequest) -> _W
             # Compiled kernels go to a cache that all ranks of a node share; the first fills it.
             if comm.node_rank == 0:
                 _warm_up(processor, stop)
-            comm.node_barrier()
+            rings = share_arrays(comm, processor.rings.arrays())
+            if comm.node_rank != 0:
+                processor.rings.adopt(rings)
             stop.reaction = Reaction.FINISH_BLOCK
             display.start_clock()
             entries: list[ShardEntry] = []

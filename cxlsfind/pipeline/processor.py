@@ -12,6 +12,7 @@ import numpy as np
 
 from cxlsfind.config import PeakMethod, RunConfig
 from cxlsfind.errors import CxlsfindError, FrameError, StoppedError
+from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.blocks import Block
 from cxlsfind.pipeline.ring_store import RingStore
@@ -21,9 +22,9 @@ from cxlsfind.pipeline.search import (
     Peakfinder8Search,
     PoissonSearch,
     ReadFrame,
-    to_planes,
+    to_canvas,
 )
-from cxlsfind.records import FrameResult, PlaneFrame, Skipped
+from cxlsfind.records import FrameResult, Skipped
 from cxlsfind.writers.blocks import BlockOutput
 
 T = TypeVar("T")
@@ -75,7 +76,7 @@ class Processor:
         if self._poisson is None:
             results, skipped = self._each(self._find, frames)
         else:
-            images, skipped = self._each(self._load_planes, frames)
+            images, skipped = self._each(self._load_placed, frames)
             try:
                 results, lying = self._poisson.find(images)
             except StoppedError:
@@ -117,8 +118,8 @@ class Processor:
         done = [result for results in apply(guarded, frames) for result in results]
         return done, [skipped[frame] for frame in sorted(skipped)]
 
-    def _load_planes(self, frame: int) -> ReadFrame[PlaneFrame]:
-        return to_planes(self._run, self._load(frame))
+    def _load_placed(self, frame: int) -> ReadFrame[PlacedFrame]:
+        return to_canvas(self._run, self._load(frame))
 
     def _load(self, frame: int) -> AnyFrame:
         return self._loader().load(frame)

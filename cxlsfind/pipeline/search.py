@@ -15,6 +15,7 @@ from cxlsfind.config import RunConfig
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import FrameMaker, photons_from_adu
 from cxlsfind.finding.planes import plane_frame
+from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
 from cxlsfind.finding.rollover import count_rolled_over
@@ -43,7 +44,7 @@ _MOST_SATURATED = 1e-3
 #: Counts that were written as floats are this near to whole numbers.
 _WHOLE = 1e-3
 
-Image = TypeVar("Image", bound=PlaneFrame | DenseFrame, covariant=True)
+Image = TypeVar("Image", bound=PlaneFrame | PlacedFrame | DenseFrame, covariant=True)
 
 
 class FinderKey(NamedTuple):
@@ -133,14 +134,15 @@ class FrameLoader:
         return self._maker.from_array(self._reader.read(frame), energy)
 
 
-def to_planes(run: Run, read: AnyFrame) -> ReadFrame[PlaneFrame]:
-    """Return a frame as bit planes of photons."""
+def to_canvas(run: Run, read: AnyFrame) -> ReadFrame[PlacedFrame]:
+    """Return a frame as bit planes of photons on the canvas of the run's layout."""
     image = read.image
     if isinstance(image, DenseFrame):
         usable, energy = run.masks[read.key.mask], read.header.photon_energy_ev
         image = plane_frame(photons_from_adu(image, usable, run.geometry, run.layout, energy))
+    placed = build_canvas(run.layout).lay(image)
     return ReadFrame(
-        read.frame, image, read.header, read.key, read.mean_photons, read.n_rolled_over
+        read.frame, placed, read.header, read.key, read.mean_photons, read.n_rolled_over
     )
 
 
@@ -189,7 +191,7 @@ class PoissonSearch:
         self._key: FinderKey | None = None
 
     def find(
-        self, block: Sequence[ReadFrame[PlaneFrame]]
+        self, block: Sequence[ReadFrame[PlacedFrame]]
     ) -> tuple[list[FrameResult], npt.NDArray[np.int32]]:
         """Return what is in the frames of a block, and the pixels that were left out of it.
 
@@ -199,7 +201,7 @@ class PoissonSearch:
         lying = [np.zeros(0, np.int32)]
         for key, members in groupby(block, key=lambda read: read.key):
             frames = list(members)
-            found = self._finder_for(key).find_block([read.image for read in frames])
+            found = self._finder_for(key).find_placed([read.image for read in frames])
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
             for read, result in zip(frames, found.frames, strict=True):
                 _add_resolution(self._run, result.peaks, read.header)
@@ -299,7 +301,11 @@ def _verdict(result: PoissonResult) -> Verdict:
 
 
 def _result(
-    read: AnyFrame, peaks: PeakArray, *, is_hit: bool, verdict: Verdict | None = None
+    read: ReadFrame[PlaneFrame | PlacedFrame | DenseFrame],
+    peaks: PeakArray,
+    *,
+    is_hit: bool,
+    verdict: Verdict | None = None,
 ) -> FrameResult:
     return FrameResult(
         frame=read.frame,

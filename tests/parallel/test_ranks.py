@@ -94,11 +94,11 @@ def test_a_crash_on_one_rank_ends_all(run: SimulatedRun, tmp_path: Path) -> None
         "import sys\n"
         "from cxlsfind.cli.main import main\n"
         "from cxlsfind.pipeline import processor\n"
-        "original = processor.read_frame\n"
-        "def read(run, reader, frame):\n"
+        "original = processor.FrameLoader.load\n"
+        "def read(loader, frame):\n"
         "    if frame == 200: raise ZeroDivisionError('planted')\n"
-        "    return original(run, reader, frame)\n"
-        "processor.read_frame = read\n"
+        "    return original(loader, frame)\n"
+        "processor.FrameLoader.load = read\n"
         "sys.exit(main())\n"
     )
     began = time.monotonic()
@@ -150,11 +150,11 @@ def test_stop_on_request(run: SimulatedRun, tmp_path: Path, number: int) -> None
         "import sys, os, signal\n"
         "from cxlsfind.cli.main import main\n"
         "from cxlsfind.pipeline import processor\n"
-        "original = processor.read_frame\n"
-        "def read(run, reader, frame):\n"
+        "original = processor.FrameLoader.load\n"
+        "def read(loader, frame):\n"
         f"    if frame == 70: os.kill(os.getpid(), {int(number)})\n"
-        "    return original(run, reader, frame)\n"
-        "processor.read_frame = read\n"
+        "    return original(loader, frame)\n"
+        "processor.FrameLoader.load = read\n"
         "sys.exit(main())\n"
     )
     ended = start(command(run, 0, code=code), tmp_path / "stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -115,8 +116,9 @@ class Canvas:
         return PlacedFrame(planes, place[order], frame.count[order], censored)
 
 
+@lru_cache(maxsize=2)
 def build_canvas(layout: Layout) -> Canvas:
-    """Stack the panels of a layout on one sheet."""
+    """Stack the panels of a layout on one sheet; the same for all who ask."""
     widest = max(window.width for window in layout.windows) + 2 * PAD
     stride = -(-widest // WORD) * WORD
     windows = np.empty((len(layout.windows), 5), np.int64)

@@ -95,11 +95,16 @@ class PoissonFinder:
         Parameters
         ----------
         frames
-            Frames of the layout that the finder was built for. Each is looked at once, so that
-            whoever hands them over can let them go.
+            Frames of the layout that the finder was built for.
+        """
+        return self.find_placed([self._around.canvas.lay(frame) for frame in frames])
+
+    def find_placed(self, placed: Sequence[PlacedFrame]) -> BlockResult:
+        """Do what :meth:`find_block` does for frames that lie on the layout's canvas.
+
+        The finder changes them: pixels that lie are cleared.
         """
         canvas = self._around.canvas
-        placed = [canvas.lay(frame) for frame in frames]
         bins = bin_sums(placed, self._around)
         totals = bins.sum(axis=1).astype(np.float64)
         dark = dark_frames(totals)
