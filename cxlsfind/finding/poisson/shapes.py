@@ -16,12 +16,13 @@ _SUBSAMPLES = 8
 
 #: Half the sides of the windows of round spots, and of streaks.
 _HALF = 3
-_STREAK_HALF = 6
+_STREAK_HALF = 5
 
-#: Directions of streaks, their width, and their lengths in units of the longest.
-N_DIRECTIONS = 8
-_STREAK_WIDTH_PX = 0.68
-_STREAK_LENGTHS = (0.5, 1.0)
+#: Directions of streaks, their width, and the streaks of each: length in units of the longest, and
+#: pixels that they pass the middle at.
+N_DIRECTIONS = 16
+_STREAK_WIDTH_PX = 0.64
+_STREAKS = ((0.6, 0.0), (1.0, -0.25), (1.0, 0.25))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,7 +87,12 @@ def gaussian_taps(sigma_px: float, half: int, *, fs: float = 0.0, ss: float = 0.
 
 
 def elongated_taps(
-    sigma_long_px: float, sigma_short_px: float, angle_rad: float, half: int
+    sigma_long_px: float,
+    sigma_short_px: float,
+    angle_rad: float,
+    half: int,
+    *,
+    aside_px: float = 0.0,
 ) -> FloatArray:
     """Integrate an elongated Gaussian over pixels.
 
@@ -98,6 +104,8 @@ def elongated_taps(
         Direction of the long axis, from fs towards ss.
     half
         The window has ``2 * half + 1`` pixels a side.
+    aside_px
+        How far the long axis passes the middle of the window, to its right.
 
     Returns
     -------
@@ -107,7 +115,7 @@ def elongated_taps(
     offsets = (np.arange(side * _SUBSAMPLES) + 0.5) / _SUBSAMPLES - side / 2
     ss, fs = np.meshgrid(offsets, offsets, indexing="ij")
     along = fs * math.cos(angle_rad) + ss * math.sin(angle_rad)
-    across = ss * math.cos(angle_rad) - fs * math.sin(angle_rad)
+    across = ss * math.cos(angle_rad) - fs * math.sin(angle_rad) - aside_px
     density = np.exp(-0.5 * ((along / sigma_long_px) ** 2 + (across / sigma_short_px) ** 2))
     density /= 2.0 * math.pi * sigma_long_px * sigma_short_px * _SUBSAMPLES**2
     shares: FloatArray = (
@@ -141,14 +149,14 @@ def streak_shapes(sigma_px: float) -> ShapeFamily:
     for number in range(N_DIRECTIONS):
         angle = math.pi * number / N_DIRECTIONS
         streaks = [
-            elongated_taps(length * sigma_px, _STREAK_WIDTH_PX, angle, _STREAK_HALF)
-            for length in _STREAK_LENGTHS
+            elongated_taps(length * sigma_px, _STREAK_WIDTH_PX, angle, _STREAK_HALF, aside_px=aside)
+            for length, aside in _STREAKS
         ]
         banks.append(
             ShapeBank(
                 _STREAK_HALF,
                 np.concatenate([shapes, streaks]),
-                np.concatenate([0.4 * weights, np.full(len(streaks), 0.6 / len(streaks))]),
+                np.concatenate([0.15 * weights, np.full(len(streaks), 0.85 / len(streaks))]),
             )
         )
     return ShapeFamily(tuple(banks), sigma_px)

@@ -27,7 +27,7 @@ _LONGER = 1.0
 _BELIEVED = 6.0
 
 #: Lengths (one sigma, pixels) for which shapes are made; a measured one becomes the nearest.
-_LENGTHS = (1.5, 2.1, 3.0, 4.2)
+_LENGTHS = (1.5, 2.1, 2.8, 3.5, 4.4)
 
 #: A streak reaches this far, in units of its length, and this far across; what lies there is
 #: part of it.
