@@ -287,7 +287,7 @@ def find_directions(
 
 
 @kernel
-def add_moments(
+def spot_moments(
     planes: npt.NDArray[np.uint64],
     places: Places,
     counts: npt.NDArray[np.uint32],
@@ -299,7 +299,7 @@ def add_moments(
     half: int,
     sums: npt.NDArray[np.float64],
 ) -> None:
-    """Add up how far the photons of spots lie from their middles.
+    """Measure how far the photons of spots lie from their middles.
 
     Parameters
     ----------
@@ -308,27 +308,29 @@ def add_moments(
     positions, angle, background
         Middles of spots, the direction of the radius there, and background per pixel.
     half
-        Pixels farther than this from the middle along the radius, or farther than a quarter of it
-        across, are left out.
+        Half the length of the two strips, along the radius and across it, in which photons are
+        looked for; they are a quarter as wide.
     sums
-        Added to: photons less background, the same times squared distances along and across the
-        radius, the variance of the sum along, and the photons.
+        Result, shape (spots, 4): of the strip along the radius photons less background, the same
+        times squared distances along it, and photons; of the strip across, the same as the second.
     """
     for number in range(positions.size):
         cosine, sine = np.cos(angle[number]), np.sin(angle[number])
+        sums[number] = 0.0
         for dss in range(-half, half + 1):
             for dfs in range(-half, half + 1):
-                along = dfs * cosine + dss * sine
-                across = dss * cosine - dfs * sine
-                if abs(along) > half or abs(across) > 0.25 * half:
+                along = abs(dfs * cosine + dss * sine)
+                across = abs(dss * cosine - dfs * sine)
+                if max(along, across) > half or min(along, across) > 0.25 * half:
                     continue
                 pixel = positions[number] + dss * stride + dfs
                 if not usable[pixel]:
                     continue
                 count = count_at(planes, places, counts, pixel)
                 excess = count - background[number]
-                sums[0] += excess
-                sums[1] += excess * along**2
-                sums[2] += excess * across**2
-                sums[3] += count * along**4
-                sums[4] += count
+                if across <= 0.25 * half:
+                    sums[number, 0] += excess
+                    sums[number, 1] += excess * along**2
+                    sums[number, 2] += count
+                if along <= 0.25 * half:
+                    sums[number, 3] += excess * across**2

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cxlsfind.finding.poisson.candidates import Candidates, directions_at
 from cxlsfind.finding.poisson.canvas import PAD, PlacedFrame
 from cxlsfind.finding.poisson.surroundings import Surroundings
-from cxlsfind.kernels.background_maps import add_moments
+from cxlsfind.kernels.background_maps import spot_moments
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -22,9 +22,10 @@ _N_DIRECTIONS = 180
 _HALF = 8
 
 #: Spots are streaks when their variance along the radius exceeds that across by this much (square
-#: pixels) and by this many standard errors.
+#: pixels) and by this many standard errors, over so many spots at least.
 _LONGER = 1.0
-_BELIEVED = 6.0
+_BELIEVED = 4.0
+_FEWEST_SPOTS = 16
 
 #: Lengths (one sigma, pixels) for which shapes are made; a measured one becomes the nearest.
 _LENGTHS = (1.5, 2.1, 2.8, 3.5, 4.4)
@@ -40,32 +41,31 @@ def measure_streaks(
 ) -> float:
     """Return the length of streaks, one sigma in pixels; 0 where spots are round.
 
+    Strips along the radius are compared with strips across it, so that neighbours, which lie
+    anywhere, do not look like streaks.
+
     Parameters
     ----------
     found
         Significant spots of every frame.
     """
-    sums = np.zeros(5)
-    for frame, spots in zip(frames, found, strict=True):
-        add_moments(
-            frame.planes,
-            frame.place,
-            frame.count,
-            around.usable,
-            around.canvas.stride,
-            spots.position,
-            _angles(spots.position, around),
-            spots.background,
-            _HALF,
-            sums,
-        )
-    photons, along, across, variance, _ = sums.tolist()
-    if photons <= 0.0:
+    sums = np.concatenate(
+        [np.empty((0, 4))]
+        + [
+            _moments(frame, around, spots.position, spots.background, _HALF)
+            for frame, spots in zip(frames, found, strict=True)
+        ]
+    )
+    lit = sums[:, 0] > 0.0
+    if np.count_nonzero(lit) < _FEWEST_SPOTS:
         return 0.0
-    longer = (along - across) / photons
-    if longer < max(_LONGER, _BELIEVED * math.sqrt(variance) / photons):
+    photons, along, _, across = sums[lit].T
+    total = float(photons.sum())
+    longer = float((along - across).sum()) / total
+    error = float(np.linalg.norm(along - across - longer * photons)) / total
+    if longer < max(_LONGER, _BELIEVED * error):
         return 0.0
-    length = math.sqrt(along / photons)
+    length = math.sqrt(float(along.sum()) / total)
     return min(_LENGTHS, key=lambda known: abs(math.log(known / length)))
 
 
@@ -103,25 +103,32 @@ def streak_photons(
 ) -> tuple[FloatArray, FloatArray]:
     """Return the photons of streaks above background, at least one, and their errors."""
     half = min(round(_REACH * length_px), PAD)
-    angle = _angles(positions, around)
-    photons, errors = np.empty(len(positions)), np.empty(len(positions))
-    for number in range(len(positions)):
-        one = slice(number, number + 1)
-        sums = np.zeros(5)
-        add_moments(
-            frame.planes,
-            frame.place,
-            frame.count,
-            around.usable,
-            around.canvas.stride,
-            positions[one],
-            angle[one],
-            background[one],
-            half,
-            sums,
-        )
-        photons[number], errors[number] = max(sums[0], 1.0), max(sums[4], 1.0) ** 0.5
-    return photons, errors
+    sums = _moments(frame, around, positions, background, half)
+    return np.maximum(sums[:, 0], 1.0), np.sqrt(np.maximum(sums[:, 2], 1.0))
+
+
+def _moments(
+    frame: PlacedFrame,
+    around: Surroundings,
+    positions: npt.NDArray[np.int32],
+    background: FloatArray,
+    half: int,
+) -> FloatArray:
+    """Return :func:`spot_moments` of spots, shape (spots, 4)."""
+    sums = np.empty((len(positions), 4))
+    spot_moments(
+        frame.planes,
+        frame.place,
+        frame.count,
+        around.usable,
+        around.canvas.stride,
+        positions,
+        _angles(positions, around),
+        background,
+        half,
+        sums,
+    )
+    return sums
 
 
 def _angles(positions: npt.NDArray[np.int32], around: Surroundings) -> FloatArray:
