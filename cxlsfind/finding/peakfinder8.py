@@ -38,9 +38,6 @@ MAX_PEAKS: Final = 2048
 #: result: more than one pixel in ``LISTED_SHARE`` holds 15 photons or more.
 MOST_PLANES: Final = 4
 
-#: One pixel in this many may be above the threshold in a frame that is not crowded.
-_FEW: Final = 256
-
 #: With this many times the pixels that are needed above the threshold there will be peaks.
 _PLENTY: Final = 32
 
@@ -215,16 +212,13 @@ class Peakfinder8:
         )
         # No limit is below the threshold: only these pixels can be bright.
         least = min(math.floor(self._threshold) + 1, 2**32)
-        pixels = np.empty(frame.n_pixels // _FEW, np.int32)
-        n = list_counts(image, least, pixels)
-        if n > pixels.size:
-            pixels = np.empty(n, np.int32)
-            list_counts(image, least, pixels)
-        is_plenty = n >= _PLENTY * at_least * self._cuts.min_pix_count
-        if not is_plenty and self._most_peaks(image, pixels[:n]) < at_least:
+        pixels = np.empty(frame.n_pixels, np.int32)  # what is not written costs nothing
+        pixels = pixels[: list_counts(image, least, pixels)]
+        is_plenty = pixels.size >= _PLENTY * at_least * self._cuts.min_pix_count
+        if not is_plenty and self._most_peaks(image, pixels) < at_least:
             return 0
         limits = self._statistics.of_counts(frame, self._free)
-        n_bright = keep_bright(pixels[:n], image, self._detector.rings, limits)
+        n_bright = keep_bright(pixels, image, self._detector.rings, limits)
         return self._search(image, limits, pixels[:n_bright])
 
     def _most_peaks(self, image: Image, pixels: npt.NDArray[np.int32]) -> int:

@@ -15,14 +15,10 @@ from cxlsfind.geometry.model import Geometry, Panel
 from cxlsfind.io.codecs import ChunkError, check_bitshuffle
 from cxlsfind.io.packed import PackedFrame
 from cxlsfind.kernels.plane_decode import Elements, decode_planes
+from cxlsfind.kernels.plane_pack import LISTED, BadValues, PixelLists, Target, pack_planes
 from cxlsfind.kernels.planes import (
-    LISTED,
-    BadValues,
-    PixelLists,
-    Target,
     count_bits,
     count_full,
-    pack_planes,
     photons_from_planes,
     planes_from_photons,
     words_of,

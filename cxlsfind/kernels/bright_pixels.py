@@ -90,19 +90,18 @@ def list_counts(image: Image, least: int, pixels: npt.NDArray[np.int32]) -> int:
     Parameters
     ----------
     pixels
-        Result: flat pixels, ascending.
+        Result, as long as the frame: flat pixels, ascending.
 
     Returns
     -------
-    Number of such pixels; those for which there is no room are not listed.
+    Number of such pixels.
     """
     planes, free, listed, counts = image.planes, image.free, image.listed, image.counts
     n = 0
     if least >= 1 << planes.shape[0]:
         for number in range(listed.size):
             if counts[number] >= least and has_bit(free, listed[number]):
-                if n < pixels.size:
-                    pixels[n] = listed[number]
+                pixels[n] = listed[number]
                 n += 1
         return n
     lowest = 0
@@ -116,8 +115,7 @@ def list_counts(image: Image, least: int, pixels: npt.NDArray[np.int32]) -> int:
             continue
         bits = bits_from(planes, word, least) & free[word]
         while bits != 0:
-            if n < pixels.size:
-                pixels[n] = 64 * word + lowest_one(bits)
+            pixels[n] = 64 * word + lowest_one(bits)
             n += 1
             bits &= bits - _ONE
     return n

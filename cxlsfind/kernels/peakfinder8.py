@@ -32,6 +32,14 @@ class Cuts(NamedTuple):
     local_bg_radius: int
 
 
+class Members(NamedTuple):
+    """Pixels of a peak and their values."""
+
+    panel: int
+    pixels: npt.NDArray[np.int32]
+    values: npt.NDArray[np.float32]
+
+
 class PeakTable(NamedTuple):
     """Peaks found, one element each; positions from the first pixel of the panel.
 
@@ -105,8 +113,9 @@ def search(
     -------
     Number of peaks, number of claimed pixels.
     """
-    n_peaks = 0
-    n_claimed = 0
+    # The counts of bright pixels are in a list: what was looked up once is kept.
+    claimed_values = np.empty(claimed.size, np.float32)
+    n_peaks = n_claimed = int(np.int64(0))  # a literal would have all kernels compiled twice
     for number in range(bright.size):
         panel = panels[number]
         start, stride, height, width = detector.windows[panel]
@@ -117,13 +126,14 @@ def search(
         if not has_bit(image.free, bright[number]):
             continue
         first = n_claimed
-        n_claimed = _flood(image, detector, limits, panel, bright[number], claimed, first)
+        claimed[first] = bright[number]
+        n_claimed = _flood(image, detector, limits, panel, claimed, claimed_values, first)
         n_pixels = n_claimed - first
         if n_pixels < cuts.min_pix_count or n_pixels > cuts.max_pix_count:
             continue
-        members = claimed[first:n_claimed]
-        if _measure(image, detector, limits, panel, members, cuts, peaks, n_peaks):
-            _flag(image, detector, panel, members, peaks, n_peaks)
+        members = Members(panel, claimed[first:n_claimed], claimed_values[first:n_claimed])
+        if _measure(image, detector, limits, members, cuts, peaks, n_peaks):
+            _flag(image, detector, members, peaks, n_peaks)
             n_peaks += 1
             if n_peaks == peaks.panel.size:
                 break
@@ -144,12 +154,13 @@ def bound_peaks(
 
     Parameters are those of :func:`search`, and so is the second result.
     """
-    most = 0
-    end = 0
+    claimed_values = np.empty(claimed.size, np.float32)
+    most = end = int(np.int64(0))
     for number in range(bright.size):
         if has_bit(image.free, bright[number]):
             first = end
-            end = _flood(image, detector, limits, panels[number], bright[number], claimed, first)
+            claimed[first] = bright[number]
+            end = _flood(image, detector, limits, panels[number], claimed, claimed_values, first)
             most += (end - first) // min_pix_count
     return most, end
 
@@ -160,17 +171,27 @@ def _flood(
     detector: Detector,
     limits: RingLimits,
     panel: int,
-    seed: int,
     claimed: npt.NDArray[np.int32],
+    claimed_values: npt.NDArray[np.float32],
     first: int,
 ) -> int:
-    """Claim a bright pixel and all that hang together with it; return the end of the list."""
+    """Claim a bright pixel and all that hang together with it.
+
+    Parameters
+    ----------
+    claimed, claimed_values
+        Result, from ``first`` on, where the pixel to begin with stands already: pixels and values.
+
+    Returns
+    -------
+    The end of the result.
+    """
     values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
     free, rings, upper = image.free, detector.rings, limits.upper
     start, stride, height, width = detector.windows[panel]
-    claimed[first] = seed
+    claimed_values[first] = value_at(values, planes, listed, counts, claimed[first])
+    clear_bit(free, claimed[first])
     end = first + 1
-    clear_bit(free, seed)
     here = first
     while here < end:
         ss = (claimed[here] - start) // stride
@@ -183,7 +204,7 @@ def _flood(
                     continue
                 value = value_at(values, planes, listed, counts, pixel)
                 if value > upper[ring_of(rings, pixel)]:
-                    claimed[end] = pixel
+                    claimed[end], claimed_values[end] = pixel, value
                     clear_bit(free, pixel)
                     end += 1
     return end
@@ -194,27 +215,26 @@ def _measure(
     image: Image,
     detector: Detector,
     limits: RingLimits,
-    panel: int,
-    members: npt.NDArray[np.int32],
+    members: Members,
     cuts: Cuts,
     peaks: PeakTable,
     place: int,
 ) -> bool:
     """Measure a peak and write it to its place in the table; return whether it is one."""
-    start, stride, height, width = detector.windows[panel]
-    centre_ss, centre_fs = _centre(image, detector, limits, panel, members)
+    start, stride, height, width = detector.windows[members.panel]
+    pixels, values = members.pixels, members.values
+    centre_ss, centre_fs = _centre(detector, limits, members)
     if centre_ss < 0:
         return False
-    disc = Disc(panel, centre_ss, centre_fs, 2 * cuts.local_bg_radius)
+    disc = Disc(members.panel, centre_ss, centre_fs, 2 * cuts.local_bg_radius)
     brightest_around = _local_background(image, detector, limits, disc, cuts, peaks, place)
     background = peaks.background[place]
-    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
     total, total_fs, total_ss = np.float32(0), np.float32(0), np.float32(0)
     intensity, brightest = np.float32(0), np.float32(0)
-    for number in range(members.size):
-        ss = (members[number] - start) // stride
-        fs = members[number] - start - ss * stride
-        value = value_at(values, planes, listed, counts, members[number])
+    for number in range(pixels.size):
+        ss = (pixels[number] - start) // stride
+        fs = pixels[number] - start - ss * stride
+        value = values[number]
         total += value
         total_fs += value * np.float32(fs)
         total_ss += value * np.float32(ss)
@@ -228,27 +248,23 @@ def _measure(
     fs_mean, ss_mean = total_fs / abs(total), total_ss / abs(total)
     if fs_mean < 0 or ss_mean < 0 or fs_mean > width - 1 or ss_mean > height - 1:
         return False
-    peaks.panel[place] = panel
+    peaks.panel[place] = members.panel
     peaks.fs[place], peaks.ss[place] = fs_mean, ss_mean
     peaks.total[place], peaks.intensity[place], peaks.snr[place] = total, intensity, snr
-    peaks.n_pixels[place] = members.size
+    peaks.n_pixels[place] = pixels.size
     return True
 
 
 @kernel
-def _centre(
-    image: Image, detector: Detector, limits: RingLimits, panel: int, members: npt.NDArray[np.int32]
-) -> tuple[int, int]:
+def _centre(detector: Detector, limits: RingLimits, members: Members) -> tuple[int, int]:
     """Return the pixel (ss, fs) nearest the centre of the excess over the rings; -1 for none."""
-    start, stride, _, _ = detector.windows[panel]
-    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
-    rings, mean = detector.rings, limits.mean
+    start, stride, _, _ = detector.windows[members.panel]
+    pixels, values, rings, mean = members.pixels, members.values, detector.rings, limits.mean
     total, total_fs, total_ss = np.float32(0), np.float32(0), np.float32(0)
-    for number in range(members.size):
-        pixel = members[number]
+    for number in range(pixels.size):
+        pixel = pixels[number]
         ss = (pixel - start) // stride
-        value = value_at(values, planes, listed, counts, pixel)
-        excess = abs(value - mean[ring_of(rings, pixel)])
+        excess = abs(values[number] - mean[ring_of(rings, pixel)])
         total += excess
         total_fs += excess * np.float32(pixel - start - ss * stride)
         total_ss += excess * np.float32(ss)
@@ -287,23 +303,14 @@ def _local_background(
 
 
 @kernel
-def _flag(
-    image: Image,
-    detector: Detector,
-    panel: int,
-    members: npt.NDArray[np.int32],
-    peaks: PeakTable,
-    place: int,
-) -> None:
+def _flag(image: Image, detector: Detector, members: Members, peaks: PeakTable, place: int) -> None:
     """Set the flags of a peak."""
-    start, stride, height, width = detector.windows[panel]
-    values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
-    good, max_adu = image.good, detector.max_adu[panel]
+    start, stride, height, width = detector.windows[members.panel]
+    good, censored, max_adu = image.good, image.censored, detector.max_adu[members.panel]
     saturated, edge = False, False
-    for number in range(members.size):
-        pixel = members[number]
-        saturated |= _is_listed(pixel, image.censored)
-        saturated |= value_at(values, planes, listed, counts, pixel) > max_adu
+    for number in range(members.pixels.size):
+        pixel = members.pixels[number]
+        saturated |= _is_listed(pixel, censored) or members.values[number] > max_adu
         ss = (pixel - start) // stride
         fs = pixel - start - ss * stride
         if ss == 0 or fs == 0 or ss == height - 1 or fs == width - 1:

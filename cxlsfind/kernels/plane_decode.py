@@ -20,12 +20,8 @@ from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels._memory import and_octets, fill64, load8, mask_octet, or_octets
 from cxlsfind.kernels.bits import lowest_one
 from cxlsfind.kernels.lz4 import SLACK, decode_block
-from cxlsfind.kernels.planes import (
-    Target,
-    Words,
-    list_negative,
-    settle_full,
-)
+from cxlsfind.kernels.plane_pack import Target, list_negative, settle_full
+from cxlsfind.kernels.planes import Words
 
 #: Bytes before the first block.
 HEAD_BYTES: Final = 12
@@ -168,7 +164,8 @@ def decode_planes(
     if at != end:
         return False
     if rest:
-        _settle_words(_lay_out_rest(chunk, end, elements, work), 0, target, work)
+        n_done = int(np.int64(0))  # a literal would have the kernel compiled twice
+        _settle_words(_lay_out_rest(chunk, end, elements, work), n_done, target, work)
     return True
 
 

@@ -17,6 +17,7 @@ from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels.planes import Words, has_bit
 
 _MOST: Final = 255
+_LARGEST: Final = np.int32(2**31 - 1)
 
 
 class RingMap(NamedTuple):
@@ -67,16 +68,20 @@ def _pack(
     """Fill the arrays of a map as far as they go; return the rows that ``whole`` needs."""
     n_rows = 0
     for word in range(base.size):
-        part = np.maximum(rings[64 * word : 64 * word + 64], 0)
-        lowest = part.min()
-        if part.max() - lowest <= _MOST:
+        first, end = 64 * word, min(64 * word + 64, rings.size)
+        lowest, highest = _LARGEST, np.int32(0)
+        for pixel in range(first, end):
+            ring = max(rings[pixel], np.int32(0))
+            lowest, highest = min(lowest, ring), max(highest, ring)
+        if highest - lowest <= _MOST:
             base[word] = lowest
-            for number in range(part.size):
-                step[64 * word + number] = part[number] - lowest
+            for pixel in range(first, end):
+                step[pixel] = max(rings[pixel], np.int32(0)) - lowest
             continue
         base[word] = -1 - n_rows
         if n_rows < whole.shape[0]:
-            whole[n_rows, : part.size] = part
+            for pixel in range(first, end):
+                whole[n_rows, pixel - first] = max(rings[pixel], np.int32(0))
         n_rows += 1
     return n_rows
 

@@ -50,32 +50,30 @@ class RingLimits(NamedTuple):
     upper: npt.NDArray[np.float32]
 
 
+class _Limits(NamedTuple):
+    """The statistics of one ring."""
+
+    mean: np.float32
+    lower: np.float32
+    upper: np.float32
+
+
 @kernel
 def _next_limits(
-    limits: RingLimits,
-    ring: int,
-    n: int,
-    total: np.float32,
-    squares: np.float32,
-    cuts: tuple[np.float32, np.float32],
-) -> None:
-    """Set mean and limits of a ring from what was kept in this round.
+    n: int, total: np.float32, squares: np.float32, cuts: tuple[np.float32, np.float32]
+) -> _Limits:
+    """Return mean and limits of a ring from what was kept in this round.
 
     ``cuts`` are the least signal-to-noise ratio and the threshold.
     """
     if n == 0:
         # So that the next round takes all positive values: what CrystFEL does.
-        limits.mean[ring] = np.float32(0)
-        limits.lower[ring] = np.float32(0)
-        limits.upper[ring] = _EMPTY
-        return
+        return _Limits(np.float32(0), np.float32(0), _EMPTY)
     mean = total / np.float32(n)
     variance = squares / np.float32(n) - mean * mean
     # Rounding can make the variance negative; CrystFEL then takes it for sigma as it is.
     sigma = np.sqrt(variance) if variance > 0 else variance
-    limits.mean[ring] = mean
-    limits.lower[ring] = mean - cuts[0] * sigma
-    limits.upper[ring] = max(mean + cuts[0] * sigma, cuts[1])
+    return _Limits(mean, mean - cuts[0] * sigma, max(mean + cuts[0] * sigma, cuts[1]))
 
 
 @kernel
@@ -101,53 +99,62 @@ def clip_histograms(
     limits, is_inexact
         Results. Rings with sums that single precision cannot hold are marked and left undone.
     """
-    begin = 0
+    mean, lower, upper = limits.mean, limits.lower, limits.upper
+    begin = int(np.int64(0))  # a literal would have kernels compiled twice
     for ring in range(n_pixels.size):
         end = begin
         while end < large_ring.size and large_ring[end] == ring:
             end += 1
-        listed = end - begin
+        n_listed = end - begin
         for value in range(1, N_COLUMNS):
-            listed += histogram[ring, value]
-        histogram[ring, 0] = n_pixels[ring] - listed
-        is_inexact[ring] = _clip_histogram(
-            histogram[ring], large_count[begin:end], cuts, limits, ring
-        )
+            n_listed += histogram[ring, value]
+        histogram[ring, 0] = n_pixels[ring] - n_listed
+        done, is_exact = _clip_histogram(histogram, ring, large_count, begin, end, cuts)
+        mean[ring], lower[ring], upper[ring] = done.mean, done.lower, done.upper
+        is_inexact[ring] = not is_exact
         begin = end
 
 
 @kernel
 def _clip_histogram(
     histogram: npt.NDArray[np.int32],
-    large_count: npt.NDArray[np.uint32],
-    cuts: tuple[np.float32, np.float32],
-    limits: RingLimits,
     ring: int,
-) -> bool:
-    """Clip one ring; return whether a sum was too large to be exact."""
-    limits.lower[ring], limits.upper[ring] = _LOWEST, _HIGHEST
+    large_count: npt.NDArray[np.uint32],
+    begin: int,
+    end: int,
+    cuts: tuple[np.float32, np.float32],
+) -> tuple[_Limits, bool]:
+    """Clip one ring, with the large counts from ``begin`` to ``end``.
+
+    Returns
+    -------
+    The statistics; whether all sums were small enough to be exact.
+    """
+    n_columns = N_COLUMNS
+    while n_columns > 1 and histogram[ring, n_columns - 1] == 0:
+        n_columns -= 1
+    now = _Limits(np.float32(0), _LOWEST, _HIGHEST)
     for _ in range(N_ROUNDS):
-        lower, upper = limits.lower[ring], limits.upper[ring]
-        n, total, squares = 0, 0, 0
-        for value in range(N_COLUMNS):
-            if lower < value < upper:
-                n += histogram[value]
-                total += int(histogram[value]) * value
-                squares += int(histogram[value]) * value * value
-        for number in range(large_count.size):
-            count = int(large_count[number])
-            if lower < np.float32(count) < upper:
+        n = total = squares = int(np.int64(0))
+        for value in range(n_columns):
+            if now.lower < value < now.upper:
+                n += histogram[ring, value]
+                total += int(histogram[ring, value]) * value
+                squares += int(histogram[ring, value]) * value * value
+        for number in range(begin, end):
+            count = int(np.int64(large_count[number]))
+            if now.lower < np.float32(count) < now.upper:
                 if count * count >= EXACT:
-                    return True
+                    return now, False
                 n += 1
                 total += count
                 squares += count * count
         if squares >= EXACT:
-            return True
-        _next_limits(limits, ring, n, np.float32(total), np.float32(squares), cuts)
-        if lower == limits.lower[ring] and upper == limits.upper[ring]:
+            return now, False
+        before, now = now, _next_limits(n, np.float32(total), np.float32(squares), cuts)
+        if before.lower == now.lower and before.upper == now.upper:
             break  # further rounds change nothing
-    return False
+    return now, True
 
 
 @kernel
@@ -159,18 +166,18 @@ def clip_sequence(
     ring: int,
 ) -> None:
     """Clip one ring, five rounds, from its values above zero in the order of the panels."""
-    limits.lower[ring], limits.upper[ring] = _LOWEST, _HIGHEST
+    now = _Limits(np.float32(0), _LOWEST, _HIGHEST)
     for _ in range(N_ROUNDS):
-        lower, upper = limits.lower[ring], limits.upper[ring]
-        n = n_zeros if lower < 0 < upper else 0
+        n = n_zeros if now.lower < 0 < now.upper else 0
         total, squares = np.float32(0), np.float32(0)
         for number in range(values.size):
             value = values[number]
-            if lower < value < upper:
+            if now.lower < value < now.upper:
                 n += 1
                 total += value
                 squares += value * value
-        _next_limits(limits, ring, n, total, squares, cuts)
+        now = _next_limits(n, total, squares, cuts)
+    limits.mean[ring], limits.lower[ring], limits.upper[ring] = now.mean, now.lower, now.upper
 
 
 @kernel
@@ -191,7 +198,7 @@ def clip_dense(
     windows
         One row per panel: start, stride, height, width.
     """
-    lower, upper = limits.lower, limits.upper
+    mean, lower, upper = limits.mean, limits.lower, limits.upper
     lower[:], upper[:] = _LOWEST, _HIGHEST
     n = np.zeros(lower.size, np.int64)
     total = np.zeros(lower.size, np.float32)
@@ -210,4 +217,5 @@ def clip_dense(
                         total[ring] += value
                         squares[ring] += value * value
         for ring in range(n.size):
-            _next_limits(limits, ring, n[ring], total[ring], squares[ring], cuts)
+            now = _next_limits(n[ring], total[ring], squares[ring], cuts)
+            mean[ring], lower[ring], upper[ring] = now.mean, now.lower, now.upper

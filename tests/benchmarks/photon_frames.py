@@ -5,36 +5,78 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
+from cxlsfind.finding.planes import PlaneMaker, bad_values, mask_words
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
 from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
-from cxlsfind.records import PhotonFrame
+from cxlsfind.records import PlaneFrame
 
 FloatArray = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.uint16]
 
 #: Pixels of an EIGER2 4M: to these all numbers of false peaks refer.
 EIGER_SHAPE = (2162, 2068)
-SPOT_SIGMA_PX = 0.6
 
-_NOWHERE = np.empty(0, np.int32)
+#: Full width at half maximum of a Gaussian over its standard deviation.
+FWHM = math.sqrt(8.0 * math.log(2.0))
+
+
+@dataclass(frozen=True, slots=True)
+class SpotShape:
+    """A Gaussian whose long axis points away from the beam centre; standard deviations, px."""
+
+    long_px: float
+    across_px: float
+
+    @property
+    def half(self) -> int:
+        """Half the side of the window that holds practically all photons, px."""
+        return max(5, math.ceil(3.5 * self.long_px))
+
+
+ROUND = SpotShape(0.6, 0.6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Detector:
-    """A one-panel detector of ``shape`` (ss, fs), with the gaps of an EIGER2 4M where they fit."""
+    """A one-panel detector of ``shape`` (ss, fs), with the gaps of an EIGER2 4M where they fit.
+
+    ``centre`` is where the beam really is, (fs, ss) from the corner of pixel 0, and ``radius``
+    the distance of every pixel from there; the geometry may be mistaken about it.
+    """
 
     shape: tuple[int, int]
     geometry: Geometry
     layout: Layout
+    centre: tuple[float, float]
     radius: FloatArray
+    radius_bins: npt.NDArray[np.int32]
     usable: npt.NDArray[np.bool_]
+    usable_words: npt.NDArray[np.uint64]
+    maker: PlaneMaker
+
+    def frame(self, counts: Counts) -> PlaneFrame:
+        """Return counts as the frame that readers make of them."""
+        return self.maker.from_array(counts, self.usable_words)
 
     @property
-    def radius_bins(self) -> npt.NDArray[np.int32]:
-        return np.floor(self.radius).astype(np.int32).ravel()
+    def share(self) -> float:
+        """Part of the usable pixels of an EIGER2 4M that this detector has."""
+        whole = usable_pixels(EIGER_SHAPE)
+        return float(np.count_nonzero(self.usable) / np.count_nonzero(whole))
+
+
+def usable_pixels(shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Return which pixels are not in a gap, shape (ss, fs)."""
+    usable = np.ones(shape, np.bool_)
+    for gap in range(1, 4):
+        usable[gap * 512 + (gap - 1) * 38 : gap * 550] = False
+    usable[:, 1028:1040] = False
+    return usable
 
 
 def make_detector(
@@ -65,14 +107,22 @@ def make_detector(
         clen=Quantity(0.15),
         bandwidth=bandwidth,
     )
-    ss, fs = np.mgrid[0:height, 0:width]
-    radius = np.hypot(ss - height / 2 + 0.5, fs - width / 2 + 0.5 - offset_px)
-    usable = np.ones(shape, np.bool_)
-    for gap in range(1, 4):
-        usable[gap * 512 + (gap - 1) * 38 : gap * 550] = False
-    usable[:, 1028:1040] = False
+    layout = build_layout(geometry, {slab_key(panel): shape})
+    ss, fs = np.mgrid[0:height, 0:width] + 0.5
+    believed = np.hypot(ss - height / 2, fs - width / 2)
+    values = bad_values(geometry, layout)
+    if values is None:
+        raise RuntimeError("the benchmark's geometry calls small counts bad")
     return Detector(
-        shape, geometry, build_layout(geometry, {slab_key(panel): shape}), radius, usable.ravel()
+        shape,
+        geometry,
+        layout,
+        (width / 2 + offset_px, height / 2),
+        np.hypot(ss - height / 2, fs - width / 2 - offset_px),
+        np.floor(believed).astype(np.int32).ravel(),
+        usable_pixels(shape).ravel(),
+        mask_words(usable_pixels(shape).ravel()),
+        PlaneMaker(height * width, values),
     )
 
 
@@ -83,7 +133,7 @@ def water_ring(radius: FloatArray, mean: float) -> FloatArray:
     return ring
 
 
-def draw_frame(
+def draw_counts(
     generator: np.random.Generator,
     background: float | FloatArray,
     detector: Detector,
@@ -91,8 +141,8 @@ def draw_frame(
     scale: float = 1.0,
     spots: FloatArray | None = None,
     pulses: float = math.inf,
-    sigma_px: float = SPOT_SIGMA_PX,
-) -> PhotonFrame:
+    shape: SpotShape = ROUND,
+) -> tuple[Counts, FloatArray]:
     """Draw one frame.
 
     Parameters
@@ -101,69 +151,133 @@ def draw_frame(
         Photons per pixel, one number or one per pixel.
     spots
         Rows of (fs, ss, photons), positions from the corner of pixel 0.
+
+    Returns
+    -------
+    Counts per pixel, and photons per spot that were drawn (that were expected, where pixels
+    count one photon per pulse at most).
     """
-    n_pixels = detector.usable.size
-    mean = np.broadcast_to(np.asarray(background, np.float64) * scale, n_pixels)
+    counts = np.empty(detector.usable.size, np.uint16)
+    mean = np.atleast_1d(np.asarray(background, np.float64)) * scale
+    photons = np.empty(0)
+    if spots is not None:
+        owner, pixel, expected = spot_pixels(spots, detector, shape)
+        photons = spots[:, 2]
+    seed = int(generator.integers(0, 2**63))
     if math.isfinite(pulses):
-        mean = mean.copy()
         if spots is not None:
-            pixel, photons = spot_pixels(spots, detector.shape, sigma_px)
-            np.add.at(mean, pixel, photons)
-        counts = generator.binomial(round(pulses), -np.expm1(-mean / pulses))
+            mean = np.broadcast_to(mean, counts.size).copy()
+            np.add.at(mean, pixel, expected)
+        _draw(mean, pulses, np.uint64(seed), counts)
     else:
-        counts = _draw_poisson(generator, mean)
+        _draw(mean, pulses, np.uint64(seed), counts)
         if spots is not None:
-            pixel, photons = spot_pixels(spots, detector.shape, sigma_px)
-            np.add.at(counts, pixel, generator.poisson(photons))
-    counts = counts * detector.usable
-    index = np.flatnonzero(counts).astype(np.int32)
-    return PhotonFrame(n_pixels, index, counts[index].astype(np.uint32), _NOWHERE, _NOWHERE)
+            drawn = generator.poisson(expected)
+            np.add.at(counts, pixel, drawn.astype(np.uint16))
+            photons = np.bincount(owner, drawn, minlength=len(spots))
+    counts[~detector.usable] = 0
+    return counts, photons
 
 
-def _draw_poisson(generator: np.random.Generator, mean: FloatArray) -> npt.NDArray[np.int64]:
-    total = float(mean.sum())
-    if total > 0.5 * mean.size:
-        drawn: npt.NDArray[np.int64] = generator.poisson(mean)
-        return drawn
-    # Few photons: draw their number and then their places.
-    number = generator.poisson(total)
-    if mean.strides == (0,):
-        places = generator.integers(0, mean.size, number)
-    else:
-        steps = np.cumsum(mean)
-        places = np.searchsorted(steps, generator.random(number) * steps[-1])
-    return np.bincount(places, minlength=mean.size)
+@numba.njit(cache=True)
+def _draw(mean, pulses, seed, counts):  # type: ignore[no-untyped-def]
+    """Draw counts by inversion, from a number per pixel that SplitMix64 makes of its place."""
+    first, odds = 0.0, 0.0
+    last = -1.0
+    many = math.isinf(pulses)
+    for pixel in range(counts.size):
+        here = mean[pixel] if mean.size > 1 else mean[0]
+        if here != last:
+            last = here
+            first = math.exp(-here)
+            odds = here if many else math.expm1(here / pulses)
+        z = seed + np.uint64(pixel) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        uniform = ((z ^ (z >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
+        count = 0
+        term = first
+        while uniform >= term and term > 0.0:
+            uniform -= term
+            term *= odds / (count + 1.0) if many else odds * (pulses - count) / (count + 1.0)
+            count += 1
+        counts[pixel] = count
 
 
 def spot_pixels(
-    spots: FloatArray, shape: tuple[int, int], sigma_px: float, half: int = 5
-) -> tuple[npt.NDArray[np.int64], FloatArray]:
-    """Return flat pixels, and expected photons there, of round Gaussian spots."""
+    spots: FloatArray, detector: Detector, shape: SpotShape
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]:
+    """Return, pixel by pixel, the number of the spot, the pixel, and the photons expected."""
+    half = shape.half
     middle = np.floor(spots[:, :2]).astype(np.int64)
-    edges = np.arange(-half, half + 2)[None, :]
-    scale = sigma_px * math.sqrt(2.0)
-    shares = [
-        0.5 * np.diff(erf((edges - (spots[:, axis] - middle[:, axis])[:, None]) / scale), axis=1)
-        for axis in (0, 1)
-    ]
-    photons = spots[:, 2, None, None] * shares[1][:, :, None] * shares[0][:, None, :]
+    offset = spots[:, :2] - middle - 0.5
+    angle = radial_angle(spots[:, :2], detector)
+    shares = np.array(
+        [spot_shares(shape, half, *offset[n], angle[n]) for n in range(len(spots))]
+    ).reshape(len(spots), -1)
     steps = np.arange(-half, half + 1)
-    fs = middle[:, 0, None, None] + steps[None, None, :]
-    ss = middle[:, 1, None, None] + steps[None, :, None]
-    inside = (fs >= 0) & (fs < shape[1]) & (ss >= 0) & (ss < shape[0])
-    return (ss * shape[1] + fs)[inside], photons[inside]
+    height, width = detector.shape
+    fs = middle[:, 0, None, None] + steps[None, None, :] + 0 * steps[None, :, None]
+    ss = middle[:, 1, None, None] + steps[None, :, None] + 0 * steps[None, None, :]
+    fs, ss = fs.reshape(len(spots), -1), ss.reshape(len(spots), -1)
+    inside = (fs >= 0) & (fs < width) & (ss >= 0) & (ss < height)
+    owner = np.broadcast_to(np.arange(len(spots))[:, None], inside.shape)
+    return owner[inside], (ss * width + fs)[inside], (spots[:, 2, None] * shares)[inside]
 
 
-def scatter_spots(
-    generator: np.random.Generator, number: int, photons: FloatArray, detector: Detector
+def radial_angle(places: FloatArray, detector: Detector) -> FloatArray:
+    """Return the direction away from the beam of places (fs, ss), rad from fs towards ss."""
+    angle: FloatArray = np.arctan2(
+        places[:, 1] - detector.centre[1], places[:, 0] - detector.centre[0]
+    )
+    return angle
+
+
+def spot_shares(shape: SpotShape, half: int, fs: float, ss: float, angle_rad: float) -> FloatArray:
+    """Return the share of a spot's photons in every pixel around the one it lies in.
+
+    Parameters
+    ----------
+    half
+        The window has ``2 * half + 1`` pixels a side.
+    fs, ss
+        Middle of the spot relative to the middle of that pixel, px.
+    """
+    edges = np.arange(-half, half + 2) - 0.5
+    if shape.long_px == shape.across_px:
+        scale = shape.long_px * math.sqrt(2.0)
+        sides = [0.5 * np.diff(erf((edges - at) / scale)) for at in (ss, fs)]
+        return np.outer(*sides)
+    points = 5
+    fine = (np.arange(len(edges[:-1]) * points) + 0.5) / points + edges[0]
+    x, y = fine[None, :] - fs, fine[:, None] - ss
+    along = x * math.cos(angle_rad) + y * math.sin(angle_rad)
+    across = y * math.cos(angle_rad) - x * math.sin(angle_rad)
+    density = np.exp(-0.5 * ((along / shape.long_px) ** 2 + (across / shape.across_px) ** 2))
+    density /= 2.0 * math.pi * shape.long_px * shape.across_px * points**2
+    side = 2 * half + 1
+    shares: FloatArray = density.reshape(side, points, side, points).sum(axis=(1, 3))
+    return shares
+
+
+def scatter_places(
+    generator: np.random.Generator, number: int, detector: Detector, apart_px: float = 16.0
 ) -> FloatArray:
-    """Place spots at random on usable pixels, at least 16 px apart and from gaps."""
+    """Return random places (fs, ss), apart from each other and 6 px from gaps and edges."""
     height, width = detector.shape
     usable = detector.usable.reshape(detector.shape)
-    placed: list[tuple[float, float]] = []
-    while len(placed) < number:
+    cell = math.ceil(apart_px)
+    taken: dict[tuple[int, int], tuple[float, float]] = {}
+    while len(taken) < number:
         fs, ss = generator.uniform(8, width - 8), generator.uniform(8, height - 8)
-        window = usable[int(ss) - 6 : int(ss) + 7, int(fs) - 6 : int(fs) + 7]
-        if window.all() and all(max(abs(fs - a), abs(ss - b)) > 16 for a, b in placed):
-            placed.append((fs, ss))
-    return np.column_stack([np.array(placed), photons])
+        row, column = int(ss) // cell, int(fs) // cell
+        near = [
+            taken.get((row + down, column + across), (-99.0, -99.0))
+            for down in (-1, 0, 1)
+            for across in (-1, 0, 1)
+        ]
+        if all(max(abs(fs - a), abs(ss - b)) > apart_px for a, b in near):
+            window = usable[int(ss) - 6 : int(ss) + 7, int(fs) - 6 : int(fs) + 7]
+            if window.all():
+                taken[row, column] = fs, ss
+    return np.array(list(taken.values()))

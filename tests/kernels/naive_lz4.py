@@ -54,10 +54,29 @@ def _more(length):
     return b"\xff" * ((length - 15) // 255) + bytes([(length - 15) % 255])
 
 
-def pack(values, block_elements):
-    """Return the chunk of bitshuffle and LZ4 of an array, with LZ4 blocks of nothing but literals.
+def compress(data):
+    """Return a block that repeats what came before where it can, as simple as that goes."""
+    seen, sequences, start, at = {}, [], 0, 0
+    while at + 12 < len(data):
+        key = data[at : at + 4]
+        known = seen.get(key)
+        seen[key] = at
+        if known is None or at - known > 65535:
+            at += 1
+            continue
+        length = 4
+        while at + length < len(data) - 5 and data[known + length] == data[at + length]:
+            length += 1
+        sequences.append((data[start:at], at - known, length))
+        at += length
+        start = at
+    return encode(sequences, data[start:])
 
-    ``block_elements`` is a multiple of eight.
+
+def pack(values, block_elements, packed=False):
+    """Return the chunk of bitshuffle and LZ4 of an array.
+
+    ``block_elements`` is a multiple of eight; unless ``packed``, blocks are nothing but literals.
     """
     octets = values.astype(values.dtype.newbyteorder("<")).view(np.uint8).reshape(len(values), -1)
     item = octets.shape[1]
@@ -67,6 +86,34 @@ def pack(values, block_elements):
         block = octets[start : min(start + block_elements, n_grouped)]
         bits = np.unpackbits(block, axis=1, bitorder="little")
         planes = b"".join(np.packbits(plane, bitorder="little").tobytes() for plane in bits.T)
-        packed = encode([], planes)
-        chunk += len(packed).to_bytes(4) + packed
+        block = compress(planes) if packed else encode([], planes)
+        chunk += len(block).to_bytes(4) + block
     return chunk + octets[n_grouped:].tobytes()
+
+
+def unpack(chunk, number, dtype):
+    """Return the array of a chunk; None where it is malformed."""
+    item, n_grouped = dtype.itemsize, number // 8 * 8
+    size = int.from_bytes(chunk[8:12])
+    if len(chunk) < 12 or int.from_bytes(chunk[:8]) != number * item:
+        return None
+    if size == 0 or size % (8 * item) or size > max(number * item, 1 << 20):
+        return None
+    rows, at = [], 12
+    for start in range(0, n_grouped * item, size):
+        wanted = min(size, n_grouped * item - start)
+        length = int.from_bytes(chunk[at : at + 4])
+        block = chunk[at + 4 : at + 4 + length]
+        at += 4 + length
+        planes = decode(block, wanted) if at <= len(chunk) else None
+        if planes is None or len(planes) != wanted:
+            return None
+        shape = 8 * item, wanted // item // 8
+        planes = np.frombuffer(planes, np.uint8).reshape(shape)
+        bits = np.unpackbits(planes, axis=1, bitorder="little").T
+        rows.append(np.packbits(bits, axis=1, bitorder="little"))
+    rest = chunk[at:]
+    if len(rest) != (number - n_grouped) * item:
+        return None
+    data = b"".join(row.tobytes() for row in rows) + rest
+    return np.frombuffer(data, dtype.newbyteorder("<"))

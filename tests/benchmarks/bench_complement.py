@@ -1,0 +1,199 @@
+"""Peaks found in a tenth of the photons of real frames, looked up in the other nine tenths.
+
+Photons are split binomially, so that the two parts are independent counts of the same scene. A
+peak found in the small part is confirmed if the 3x3 box around it in the large part exceeds the
+background there, with a probability below ``--confirm`` by chance. No label is needed: false
+peaks are confirmed no more often than that, so that the peaks that are not confirmed should be no
+more than the false peaks asked for. For comparison, peaks found on frames of independent photons
+with the same smooth background, where all are false. Every run draws a fresh seed and prints it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import h5py
+import hdf5plugin  # noqa: F401  (the frames are packed)
+import numpy as np
+import numpy.typing as npt
+from measures import start
+from photon_frames import FloatArray
+from scipy.ndimage import binary_dilation, uniform_filter
+from scipy.stats import poisson
+
+from cxlsfind.finding.planes import PlaneMaker, bad_values, mask_words
+from cxlsfind.finding.poisson.finder import PoissonFinder
+from cxlsfind.finding.poisson.settings import PoissonSettings
+from cxlsfind.geometry.layout import build_layout, slab_key
+from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
+DATASET = "/entry/data/data"
+
+#: Pixel size, metres, and beam centre (fs, ss): the point about which the frame is symmetric.
+FRAMES = {
+    "pilatus6m_i03.h5": (172e-6, 1212.0, 1180.0),
+    "thermolysin_eiger16m.h5": (75e-6, 2232.0, 2280.0),
+}
+#: Counts beyond this are marks of the detector, or firing pixels.
+_LARGEST = 60000
+
+#: Half the sides of the ring of pixels that tell the background around a peak, px.
+_HOLE_HALF, _RING_HALF = 4, 10
+
+
+#: Cells of the smooth background, and what makes a 7x7 box too bright for it.
+_CELL_PX, _SECTORS, _BRIGHT = 60, 12, 6.0
+
+
+def whole_panel(shape: tuple[int, int], pixel_m: float, centre: tuple[float, float]) -> Geometry:
+    """Return a geometry of one panel with the beam at a place (fs, ss)."""
+    height, width = shape
+    panel = Panel(
+        name="p0",
+        min_fs=0,
+        max_fs=width - 1,
+        min_ss=0,
+        max_ss=height - 1,
+        corner_x=-centre[0],
+        corner_y=-centre[1],
+        fs=(1.0, 0.0, 0.0),
+        ss=(0.0, 1.0, 0.0),
+        res=1.0 / pixel_m,
+        adu_per_photon=1.0,
+        adu_per_ev=None,
+    )
+    return Geometry(
+        file="real.geom",
+        text="",
+        panels=(panel,),
+        beam_kind=BeamKind.PHOTON_ENERGY,
+        beam=Quantity(12700.0),
+        clen=Quantity(0.3),
+        bandwidth=1e-8,
+    )
+
+
+def confirmed(
+    counts: npt.NDArray[np.int64],
+    usable: npt.NDArray[np.bool_],
+    fs: FloatArray,
+    ss: FloatArray,
+    level: float,
+) -> npt.NDArray[np.bool_]:
+    """Tell which places hold significantly more photons in their 3x3 box than around."""
+    row, column = ss.astype(int), fs.astype(int)
+    seen = [_sums(image, 1)[row, column] for image in (counts * usable, usable)]
+    around = [
+        (_sums(image, _RING_HALF) - _sums(image, _HOLE_HALF))[row, column]
+        for image in (counts * usable, usable)
+    ]
+    background = (around[0] + 0.5) / np.maximum(around[1], 1.0)
+    sure: npt.NDArray[np.bool_] = poisson.sf(seen[0] - 1, background * seen[1]) < level
+    return sure
+
+
+def smooth_background(
+    counts: npt.NDArray[np.int64],
+    usable: npt.NDArray[np.bool_],
+    radius: FloatArray,
+    angle: FloatArray,
+) -> FloatArray:
+    """Return the mean of usable pixels in cells of radius and direction, without bright spots."""
+    dim = usable & (_sums(counts * usable, 3) < _BRIGHT * 49 * counts[usable].mean() + 10)
+    cell = (radius // _CELL_PX).astype(int) * _SECTORS
+    cell += ((angle / (2 * np.pi) + 0.5) * _SECTORS).astype(int) % _SECTORS
+    number = np.bincount(cell[dim], minlength=cell.max() + 1)
+    mean = np.bincount(cell[dim], counts[dim], cell.max() + 1) / np.maximum(number, 1)
+    smooth: FloatArray = mean[cell] * usable
+    return smooth
+
+
+def _sums(image: npt.NDArray[np.generic], half: int) -> FloatArray:
+    side = 2 * half + 1
+    sums: FloatArray = np.rint(
+        uniform_filter(image.astype(np.float64), side, mode="constant") * side**2
+    )
+    return sums
+
+
+def measure(
+    name: str, asked: list[float], options: argparse.Namespace, generator: np.random.Generator
+) -> None:
+    """Print the lines of one frame."""
+    with h5py.File(REAL / name) as file:
+        raw = file[DATASET][0]
+    height, width = raw.shape
+    pixel_m, *centre = FRAMES[name]
+    if options.middle:
+        centre = [width / 2, height / 2]
+    geometry = whole_panel(raw.shape, pixel_m, (centre[0], centre[1]))
+    layout = build_layout(geometry, {slab_key(geometry.panels[0]): raw.shape})
+    usable = (raw >= 0) & (raw < _LARGEST)
+    counts = np.where(usable, raw, 0).astype(np.int64)
+    ss, fs = np.mgrid[0:height, 0:width] + 0.5
+    bins = np.floor(np.hypot(ss - centre[1], fs - centre[0])).astype(np.int32).ravel()
+    maker = PlaneMaker(raw.size, bad_values(geometry, layout))
+    words = mask_words(usable.ravel())
+    x, y = fs - centre[0], ss - centre[1]
+    smooth = smooth_background(counts, usable, np.hypot(x, y), np.arctan2(y, x))
+    control = ~binary_dilation(~usable, iterations=6)
+    photons = counts[usable].mean() * options.part
+    for wanted in asked:
+        finder = PoissonFinder(
+            PoissonSettings(false_peaks=wanted), geometry, layout, bins, usable.ravel()
+        )
+        found, sure, hits, random, expected, replica = [], 0, 0, [], 0.0, 0
+        for _ in range(options.splits):
+            part = generator.binomial(counts, options.part)
+            rest = counts - part
+            image = part.astype(np.uint16).ravel()
+            result = finder.find_block([maker.from_array(image, words)]).frames[0]
+            peaks = result.peaks[: result.n_peaks]
+            found.append(len(peaks))
+            hits += result.is_hit
+            expected += result.expected_false
+            sure += int(confirmed(rest, usable, peaks["fs"], peaks["ss"], options.confirm).sum())
+            pick = generator.choice(np.flatnonzero(control), 200)
+            image = generator.poisson(options.part * smooth).astype(np.uint16).ravel()
+            replica += finder.find_block([maker.from_array(image, words)]).frames[0].n_peaks
+            places = pick % width + 0.5, pick // width + 0.5
+            random.append(confirmed(rest, usable, *places, options.confirm).mean())
+        total, not_sure = sum(found), sum(found) - sure
+        print(
+            f"{name:26s} {wanted:5g} {expected / options.splits:6.2f} {options.splits:6d} "
+            f"{photons:8.2g} "
+            f"{total / options.splits:7.1f} {not_sure / options.splits:12.2f} "
+            f"{(not_sure + 1) ** 0.5 / options.splits:5.2f} {sure / max(total, 1):10.4f} "
+            f"{max(0.0, 1 - wanted * options.splits / max(total, 1)):9.4f} "
+            f"{np.mean(random):10.4f} {replica / options.splits:9.2f} {hits:5d}",
+            flush=True,
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--asked", type=float, nargs="+", default=[1.0, 10.0])
+    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--part", type=float, default=0.1, help="of the photons to be searched")
+    parser.add_argument(
+        "--middle", action="store_true", help="a geometry that takes the middle for the centre"
+    )
+    parser.add_argument("--confirm", type=float, default=1e-3, help="probability by chance")
+    options, generator = start(parser)
+    print(
+        "                                                  photons   peaks  not confirmed        "
+        "share of peaks confirmed   at random\n"
+        "frame                      asked attain. splits   per px per split    per split    +- "
+        "  measured at least      places  replica  hits"
+    )
+    for name in FRAMES:
+        if not (REAL / name).exists():
+            print(f"{name}: not here, skipped")
+            continue
+        measure(name, options.asked, options, generator)
+
+
+if __name__ == "__main__":
+    main()
