@@ -1,0 +1,1 @@
+"""Networks and likelihood models: what they compute, how they are kept and how they are run."""

@@ -1,0 +1,83 @@
+"""Loading models for use, and cutting their inputs into batches of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
+from cxlsfind.models.torchscript import load_model
+
+#: Patches, or frames, judged at a time.
+BATCH_SIZE: Final = 256
+
+#: Largest difference of a log odds from what the card says that passes as rounding.
+_GOLDEN_TOLERANCE = 1e-2
+
+
+def load_checked(
+    path: Path, task: str, data: DataDescription, device: torch.device
+) -> tuple[torch.jit.ScriptModule, Card]:
+    """Load a model that does a task and fits the data.
+
+    Raises
+    ------
+    ModelRefusedError
+        The file is no model, does another task, does not fit the data or does not reproduce what
+        its card says; the reason is said.
+    """
+    # Ranks share the cores of a node among them; more threads would fight for cores.
+    torch.set_num_threads(1)
+    model, card = load_model(path, device)
+    if card.task != task:
+        raise ModelRefusedError(f"{path}: does the task {card.task!r}, expected {task!r}")
+    misfits = card.misfits(data)
+    if misfits:
+        raise ModelRefusedError(f"{path}: does not fit the data: {'; '.join(misfits)}")
+    _check_golden(model, card, device, file=str(path))
+    return model, card
+
+
+def padded_batches(*arrays: npt.NDArray[Any], size: int = BATCH_SIZE) -> Iterator[list[Any]]:
+    """Cut arrays of equal length into batches of one size; the last is filled up with its first."""
+    for start in range(0, len(arrays[0]), size):
+        rows = np.arange(start, start + size)
+        rows[rows >= len(arrays[0])] = start
+        yield [np.ascontiguousarray(array[rows]) for array in arrays]
+
+
+def make_golden(inputs: dict[str, npt.NDArray[Any]], output: torch.Tensor) -> dict[str, Any]:
+    """Return what a card holds of an example: the inputs of ``forward`` and its first output."""
+    return {
+        "inputs": {
+            name: {"dtype": array.dtype.name, "values": array.astype(np.float64).tolist()}
+            for name, array in inputs.items()
+        },
+        "output": output.flatten().double().numpy().round(5).tolist(),
+    }
+
+
+def _check_golden(
+    model: torch.jit.ScriptModule, card: Card, device: torch.device, *, file: str
+) -> None:
+    try:
+        inputs = [
+            np.array(content["values"]).astype(content["dtype"])
+            for content in card.golden["inputs"].values()
+        ]
+        expected = np.array(card.golden["output"], np.float64)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelRefusedError(f"{file}: its card has no inputs to check it with") from error
+    with torch.inference_mode():
+        found = model(*(torch.from_numpy(array).to(device) for array in inputs))[0]
+    difference = np.abs(found.flatten().cpu().double().numpy() - expected).max(initial=0.0)
+    if not difference <= _GOLDEN_TOLERANCE:
+        raise ModelRefusedError(
+            f"{file}: its log odds differ by {difference:.3g} from what its card says; "
+            "export it again with this version of PyTorch"
+        )

@@ -1,0 +1,215 @@
+"""The peak model, ready to judge candidates.
+
+Patches of a block are judged together, in batches that are padded to one size: the numbers that
+come out do not depend on how many candidates there are, nor on ranks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cxlsfind.models.calibration import RateTable
+from cxlsfind.models.card import DataDescription
+from cxlsfind.models.loading import load_checked, padded_batches
+from cxlsfind.models.peak import PEAK_CLASSES, PEAK_WINDOW
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Rows of a frame whose heat map is drawn at a time.
+_BAND_ROWS = 128
+
+#: How much more or less common (log) than by the table candidates can be in a finder's eyes.
+_LEARNT = (-1.0, 8.0)
+
+#: Log rates below which a candidate is beyond chance, and what was learnt of chance is moot.
+_RAREST = -30.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verdicts:
+    """What the peak model says of candidates; arrays of equal length.
+
+    Parameters
+    ----------
+    logit
+        Log odds of a spot against everything else; NaN where the background is outside the range
+        that the model knows.
+    log_rate, log_rate_alone
+        Natural logarithm of how often per pixel pure background makes something as good in the
+        eyes of the model, and of the likelihood ratio without it.
+    fs, ss
+        Position, px from the middle of the patch's middle pixel.
+    sigma_fs, sigma_ss
+        Its error, px.
+    photons
+        Photons of the spot.
+    kind
+        Likeliest class, an index into :data:`~cxlsfind.models.peak.PEAK_CLASSES`; int64.
+    spot_probability
+        Probability of a spot rather than an artefact, given that it is not chance; before any
+        word on how common artefacts are in these data.
+    """
+
+    logit: FloatArray
+    log_rate: FloatArray
+    log_rate_alone: FloatArray
+    fs: FloatArray
+    ss: FloatArray
+    sigma_fs: FloatArray
+    sigma_ss: FloatArray
+    photons: FloatArray
+    kind: npt.NDArray[np.int64]
+    spot_probability: FloatArray
+
+    def log_expected(self, found: FloatArray, n_pixels: float) -> FloatArray:
+        """Return how many false peaks per frame to expect at or above each candidate's verdict.
+
+        What the finder learnt of the detector, such as shared charge, makes some candidates more
+        common than pure background does: that is kept.
+
+        Parameters
+        ----------
+        found
+            The same by the finder alone; natural logarithms, both.
+        n_pixels
+            Usable pixels.
+        """
+        size = math.log(n_pixels)
+        learnt = np.clip(found - size - self.log_rate_alone, *_LEARNT)
+        learnt[self.log_rate_alone < _RAREST] = 0.0
+        expected: FloatArray = np.where(np.isnan(self.logit), found, self.log_rate + size + learnt)
+        return expected
+
+
+class PeakRunner:
+    """The peak model, ready to judge; one per rank.
+
+    Parameters
+    ----------
+    path
+        File of the model.
+    data
+        What it shall be used on.
+
+    Raises
+    ------
+    ModelRefusedError
+        The file is no model, is no peak model, does not reproduce what its card says, or does not
+        fit the data; the reason is said.
+    """
+
+    def __init__(self, path: Path, data: DataDescription, device: torch.device) -> None:
+        self.device = device
+        self._model, self.card = load_checked(path, "peak", data, device)
+        self._rates = RateTable.from_card(self.card.calibration, file=str(path))
+
+    def judge(
+        self,
+        counts: npt.NDArray[np.uint16],
+        background: npt.NDArray[np.float32],
+        mask: npt.NDArray[np.uint8],
+    ) -> Verdicts:
+        """Judge candidates, those of a whole block at once.
+
+        Parameters
+        ----------
+        counts
+            Photons around each candidate, (n, 11, 11); 0 at unusable pixels.
+        background
+            Expected background photons per pixel, (n, 11, 11), above zero.
+        mask
+            1 at usable pixels, 0 elsewhere, (n, 11, 11).
+        """
+        parts = [self._judge_batch(*batch) for batch in padded_batches(counts, background, mask)]
+        columns = np.concatenate(parts) if parts else np.empty((0, 7 + len(PEAK_CLASSES)))
+        level = background[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2].astype(np.float64)
+        return verdicts_of(columns[: len(counts)], level, self._rates, self.card.background)
+
+    def draw_heat_map(
+        self,
+        counts: npt.NDArray[np.integer[Any]],
+        background: npt.NDArray[np.float32],
+        mask: npt.NDArray[np.uint8],
+    ) -> npt.NDArray[np.float32]:
+        """Return the log odds of a spot at every pixel of a frame; meant for a GPU.
+
+        Parameters
+        ----------
+        counts, background, mask
+            Whole frames, [ss, fs], as in :meth:`judge`.
+        """
+        edge = PEAK_WINDOW // 2
+        size = counts.shape
+        heat = np.empty(size, np.float32)
+        padded = (
+            np.pad(counts, edge),
+            np.pad(background, edge, mode="edge"),
+            np.pad(mask, edge),
+        )
+        with torch.inference_mode():
+            for start in range(0, size[0], _BAND_ROWS):
+                rows = slice(start, min(start + _BAND_ROWS, size[0]) + 2 * edge)
+                band = [
+                    torch.from_numpy(np.ascontiguousarray(image[rows]))[None].to(self.device)
+                    for image in padded
+                ]
+                heat[start : start + _BAND_ROWS] = self._model(*band)[0][0].cpu().numpy()
+        return heat
+
+    def _judge_batch(
+        self,
+        counts: npt.NDArray[np.uint16],
+        background: npt.NDArray[np.float32],
+        mask: npt.NDArray[np.uint8],
+    ) -> FloatArray:
+        images = (torch.from_numpy(image).to(self.device) for image in (counts, background, mask))
+        with torch.inference_mode():
+            columns = columns_of(self._model(*images))
+        judged: FloatArray = columns.cpu().double().numpy()
+        return judged
+
+
+def columns_of(verdict: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return what the model says of patches as one row each, for :func:`verdicts_of`."""
+    logit, score, _, *rest = verdict
+    return torch.cat([part.flatten(1) for part in (logit, score, *rest)], dim=1)
+
+
+def verdicts_of(
+    columns: FloatArray, level: FloatArray, rates: RateTable, known: tuple[float, float]
+) -> Verdicts:
+    """Return the verdicts on candidates from the rows that the model gave.
+
+    Parameters
+    ----------
+    level
+        Background under each, photons per pixel.
+    rates
+        How often background alone does as well.
+    known
+        Range of backgrounds that the model knows.
+    """
+    low, high = known
+    held = np.clip(level, low, high)
+    classes = columns[:, 7:]
+    artefact = np.logaddexp.reduce(classes[:, 2:], axis=1)
+    return Verdicts(
+        logit=np.where((level >= low) & (level <= high), columns[:, 0], np.nan),
+        log_rate=rates.log_rate_of_logit(columns[:, 0], held),
+        log_rate_alone=rates.log_rate_of_ratio(columns[:, 1], held),
+        fs=columns[:, 2],
+        ss=columns[:, 3],
+        sigma_fs=np.exp(columns[:, 4]),
+        sigma_ss=np.exp(columns[:, 5]),
+        photons=columns[:, 6],
+        kind=classes.argmax(axis=1),
+        spot_probability=1.0 / (1.0 + np.exp(np.clip(artefact, -700.0, 700.0))),
+    )

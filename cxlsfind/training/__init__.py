@@ -1,0 +1,1 @@
+"""Fitting and scoring models on simulated data with a known physical limit."""

@@ -1,0 +1,264 @@
+"""Scoring a peak model against the physical limit, on candidates it was never trained on."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from cxlsfind.finding.poisson.scores import typical_photons
+from cxlsfind.models.calibration import RateTable
+from cxlsfind.models.likelihood import LikelihoodRatio
+from cxlsfind.models.peak import PEAK_CLASSES
+from cxlsfind.models.peak_runner import Verdicts
+from cxlsfind.training.calibrate import calibrate, log_rate_per_pixel, logits_of
+from cxlsfind.training.efficiency import Efficiency, measure_efficiency
+from cxlsfind.training.evaluate_frames import evaluate_frames
+from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
+from cxlsfind.training.judging import judge_set
+from cxlsfind.training.null import draw_null
+from cxlsfind.training.patches import FRAME_PIXELS, PatchSet, PatchSimulator
+from cxlsfind.training.peak_task import simulate_candidates
+from cxlsfind.training.reports import Section, Table
+from cxlsfind.training.scenes import NUISANCES, PatchClass
+from cxlsfind.training.scores import (
+    Curve,
+    calibration_error,
+    confusion_matrix,
+    rate,
+    reliability,
+)
+from cxlsfind.training.seeds import Part, seed_of
+from cxlsfind.training.tables import spot_tables
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Backgrounds of the tables, photons per pixel.
+BACKGROUNDS: Final = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
+
+_FLUX_EDGES: Final = (0.3, 0.7, 1.5, 3.0, 10.0, 400.0)
+
+
+def evaluate_peak(
+    model: nn.Module, state: dict[str, Any], *, candidates: int, frames: int, precision: float
+) -> list[Section]:
+    """Return all there is to say of a peak model.
+
+    Parameters
+    ----------
+    state
+        Its checkpoint.
+    candidates, frames
+        Candidates, and whole frames of each kind, to score on.
+    precision
+        Multiplies the numbers of draws of calibration and efficiency: 1 for a few percent.
+    """
+    seed = seed_of(state["seed"], Part.SCORE)
+    tables = spot_tables()
+    simulator = PatchSimulator(tables, seed, n_null=max(300, round(4000 * precision)))
+    n_patches = max(300, round(16000 * precision))
+    table = calibrate(model, tables, seed, n_patches)
+    patches = simulate_candidates(simulator, candidates, seed)
+    judged = judge_set(model, table, patches)
+    sections = [
+        Section("Model", figures=(("peak_model", draw_model(model, title="peak model")),)),
+        _efficiency(model, seed, precision),
+        _candidates(patches, judged),
+        _free_response(patches, judged),
+        _nuisances(model, table, simulator, candidates // 10, seed, state),
+        _false_alarms(model, table, n_patches, seed),
+        _measurements(patches, judged),
+    ]
+    if frames:
+        sections.append(evaluate_frames(model, table, frames, state["seed"]))
+    return sections
+
+
+def _efficiency(model: nn.Module, seed: int, precision: float) -> Section:
+    found: list[Efficiency] = [
+        measure_efficiency(
+            model,
+            background,
+            seed,
+            n_spots=max(40, round(2000 * precision)),
+            n_patches=max(300, round(16000 * precision)),
+        )
+        for background in BACKGROUNDS
+    ]
+    rows = tuple(
+        (
+            f"{one.background:g}",
+            f"{one.limit:.2f}",
+            f"{one.ratio:.2f}",
+            f"{one.model:.2f}",
+            f"{one.eta_ratio:.3f}",
+            f"{one.eta:.3f} +- {one.sigma:.3f}",
+        )
+        for one in found
+    )
+    header = ("photons/px", "limit", "likelihood ratio", "model", "eta without", "eta of the model")
+    figures = tuple(
+        (
+            f"found_{one.background:g}",
+            draw_curves(
+                one.curves,
+                "photons per spot",
+                "share found at 1 false peak per frame",
+                title=f"{one.background:g} photons/px",
+                log_x=True,
+            ),
+        )
+        for one in (found[2], found[4])
+    )
+    return Section(
+        "Photon efficiency on clean data",
+        ("Photons per spot that half of the spots of 0.6 px need to be found, one false peak per "
+         "frame; eta is the limit's over the model's.",),
+        (Table("Photons for half detection", header, rows),),
+        figures,
+    )  # fmt: skip
+
+
+def _candidates(patches: PatchSet, judged: Verdicts) -> Section:
+    truth = patches.label
+    matrix = confusion_matrix(truth, judged.kind, len(PEAK_CLASSES))
+    real = truth != PatchClass.NOISE
+    curve = reliability(
+        "spot or nuisance", judged.spot_probability[real], truth[real] == PatchClass.SPOT
+    )
+    return Section(
+        "Candidates by class",
+        (f"Mean distance of the reliability curve from the diagonal: "
+         f"{calibration_error(curve):.3f}.",),
+        (),
+        (
+            ("confusion", draw_confusion(matrix, PEAK_CLASSES, title="likeliest class")),
+            (
+                "reliability",
+                draw_curves([curve], "said probability of a spot", "was one", diagonal=True),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _free_response(patches: PatchSet, judged: Verdicts) -> Section:
+    """Recall against false peaks per frame, by background and by brightness."""
+    spots = patches.label == PatchClass.SPOT
+    level = patches.level.astype(np.float64)
+    strength = patches.photons / typical_photons(level)
+    false = np.geomspace(0.1, 10.0, 9)
+    cuts = np.log(false / FRAME_PIXELS)
+    edges = [1e-5, 1e-3, 1e-2, 0.1, 1.0, 20.0]
+    curves, rows = [], []
+    for low, high in pairwise(edges):
+        here = spots & (level >= low) & (level < high) & (strength < 3.0)
+        name = f"{low:g} to {high:g} photons/px"
+        share = [(judged.log_rate[here] <= cut).mean() if here.any() else math.nan for cut in cuts]
+        curves.append(Curve(name, false, np.array(share)))
+    one = math.log(1.0 / FRAME_PIXELS)
+    for low, high in pairwise(_FLUX_EDGES):
+        here = spots & (strength >= low) & (strength < high)
+        rows.append(
+            (
+                f"{low:g} to {high:g}",
+                str(rate(judged.log_rate_alone[here] <= one)),
+                str(rate(judged.log_rate[here] <= one)),
+            )
+        )
+    header = ("photons over S50", "likelihood ratio", "model")
+    return Section(
+        "Recall of candidates that are spots",
+        ("Spots of many widths and lengths, near gaps, beside others, with shared charge, of those "
+         "that are candidates at all.",),
+        (Table("Found at 1 false peak per frame", header, tuple(rows)),),
+        (
+            (
+                "free_response",
+                draw_curves(
+                    curves, "false peaks per frame", "share of faint spots found", log_x=True
+                ),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def _nuisances(
+    model: nn.Module,
+    table: RateTable,
+    simulator: PatchSimulator,
+    number: int,
+    seed: int,
+    state: dict[str, Any],
+) -> Section:
+    one = log_rate_per_pixel(1.0)
+    rows = []
+    for kind in NUISANCES:
+        judged = judge_set(model, table, simulator.nuisances(kind, number, seed + 1))
+        alone, both = rate(judged.log_rate_alone <= one), rate(judged.log_rate <= one)
+        fewer = alone.count / both.count if both.count else math.inf
+        known = "" if kind not in state["notes"]["left_out"] else " (never trained on)"
+        rows.append((kind + known, str(alone), str(both), f"{fewer:.1f}"))
+    header = ("nuisance", "likelihood ratio", "model", "times fewer")
+    return Section(
+        "Candidates that are nuisances",
+        (),
+        (Table("Taken for spots at 1 false peak per frame", header, tuple(rows)),),
+    )
+
+
+def _false_alarms(model: nn.Module, table: RateTable, n_patches: int, seed: int) -> Section:
+    """False peaks seen over those asked, on background alone, drawn anew."""
+    tables = spot_tables()
+    ratio = LikelihoodRatio(tables)
+    rows = []
+    for background in BACKGROUNDS:
+        generator = np.random.default_rng((seed, 12))
+        draw = draw_null(tables, ratio, background, generator, n_patches)
+        level = np.full(len(draw.score), background)
+        log_rate = table.log_rate_of_logit(logits_of(model, draw, background), level)
+        weight = np.exp(draw.log_weight)
+        cells = []
+        for asked in (0.1, 1.0, 10.0):
+            passed = log_rate <= log_rate_per_pixel(asked)
+            seen = float(weight[passed].sum()) * FRAME_PIXELS
+            effective = float(weight[passed].sum() ** 2 / max((weight[passed] ** 2).sum(), 1e-300))
+            cells.append(f"{seen / asked:.2f} +- {1 / math.sqrt(max(effective, 1.0)):.2f}")
+        rows.append((f"{background:g}", *cells))
+    header = ("photons/px", "asked 0.1", "asked 1", "asked 10")
+    return Section(
+        "False peaks on clean blanks, seen over asked",
+        ("Below 0.01 photons per pixel counts come in steps: less than asked is all there is.",),
+        (Table("Seen over asked", header, tuple(rows)),),
+    )
+
+
+def _measurements(patches: PatchSet, judged: Verdicts) -> Section:
+    spots = (patches.label == PatchClass.SPOT) & (judged.log_rate <= log_rate_per_pixel(1.0))
+    strength = patches.photons / typical_photons(patches.level.astype(np.float64))
+    rows = []
+    for low, high in pairwise(_FLUX_EDGES):
+        here = spots & (strength >= low) & (strength < high)
+        if not here.any():
+            continue
+        miss = np.column_stack([judged.fs, judged.ss])[here] - patches.offset[here]
+        pull = miss / np.column_stack([judged.sigma_fs, judged.sigma_ss])[here]
+        bias = judged.photons[here].sum() / patches.photons[here].sum()
+        rows.append(
+            (
+                f"{low:g} to {high:g}",
+                str(int(here.sum())),
+                f"{math.sqrt(float((miss**2).mean())):.3f}",
+                f"{math.sqrt(float((pull**2).mean())):.2f}",
+                f"{bias:.3f}",
+            )
+        )
+    header = ("photons over S50", "spots", "error (px)", "error over said", "photons over true")
+    return Section(
+        "Position and photons of found spots",
+        (),
+        (Table("Per axis, all widths and lengths", header, tuple(rows)),),
+    )

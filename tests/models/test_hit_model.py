@@ -1,0 +1,186 @@
+"""The hit model starts at the finder's word and sees candidates as a set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
+from cxlsfind.models.hit import (
+    CANDIDATE_COLUMNS,
+    FLAGS,
+    FRAME_COLUMNS,
+    MOST_CANDIDATES,
+    HitModel,
+)
+from cxlsfind.models.hit_inputs import Evidence, HitInputs, hit_inputs, without_artefacts
+from cxlsfind.models.hit_runner import HitRunner
+from cxlsfind.models.loading import make_golden
+from cxlsfind.models.torchscript import save_model, script_model
+from cxlsfind.records import PEAK_DTYPE
+
+LIMIT = -8.0
+EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
+
+
+def make_frames(seed: int, number: int = 12) -> HitInputs:
+    """Draw frames with up to 30 candidates."""
+    generator = np.random.default_rng(seed)
+    candidates = np.zeros((number, MOST_CANDIDATES, len(CANDIDATE_COLUMNS)), np.float32)
+    for row in candidates:
+        n = generator.integers(0, 31)
+        row[:n, 0] = generator.normal(-4.0, 4.0, n)
+        row[:n, 1] = generator.exponential(30.0, n)
+        row[:n, 2] = 0.05
+        row[:n, 3:5] = generator.normal(0.0, 400.0, (n, 2))
+        row[:n, 5] = np.hypot(row[:n, 3], row[:n, 4]) / 3000.0
+        row[:n, 6] = generator.integers(2, 9, n)
+        row[:n, 8] = 1.0
+    frames = np.column_stack(
+        [
+            generator.normal(0.0, 10.0, number),
+            -generator.exponential(5.0, number),
+            np.full(number, 0.05),
+            generator.integers(0, 30, number),
+        ]
+    ).astype(np.float32)
+    return HitInputs(candidates, frames)
+
+
+def tensors(inputs: HitInputs) -> tuple[torch.Tensor, torch.Tensor]:
+    return torch.from_numpy(inputs.candidates), torch.from_numpy(inputs.frame)
+
+
+@pytest.fixture
+def taught() -> HitModel:
+    """Return a hit model whose last layer says something."""
+    torch.manual_seed(6)
+    model = HitModel().eval().requires_grad_(False)
+    torch.nn.init.normal_(model.answer.weight, std=1.0)
+    return model
+
+
+def test_before_training_it_is_the_finder() -> None:
+    """Log odds are the finder's log Bayes factor, but for artefacts one in three thousand."""
+    inputs = make_frames(1)
+    verdict = HitModel().eval()(*tensors(inputs))
+    expected = -np.logaddexp(-inputs.frame[:, 0].astype(np.float64), -8.0)
+    np.testing.assert_allclose(verdict.log_odds.detach(), expected, rtol=1e-5, atol=1e-5)
+    assert verdict.flags.shape == (12, len(FLAGS))
+    assert (verdict.artefact == -8.0).all()
+
+
+def test_order_and_filling_do_not_matter(taught: HitModel) -> None:
+    """Candidates in another order, and other numbers in the filling, give the same."""
+    candidates, frames = tensors(make_frames(2))
+    expected = taught(candidates, frames)
+    order = torch.from_numpy(np.random.default_rng(3).permutation(MOST_CANDIDATES))
+    shuffled = candidates[:, order].clone()
+    filling = shuffled[:, :, 8] == 0
+    shuffled[filling, :8] = 3.0
+    for part, one in zip(expected, taught(shuffled, frames), strict=True):
+        torch.testing.assert_close(part, one, rtol=1e-4, atol=1e-4)
+    # But what is there does matter.
+    candidates[:, 0, 1] *= 50.0
+    assert not torch.allclose(taught(candidates, frames).artefact, expected.artefact)
+
+
+def test_turned_frames_are_the_same(taught: HitModel) -> None:
+    """No direction around the beam is special."""
+    candidates, frames = tensors(make_frames(4))
+    turned = candidates.clone()
+    turned[:, :, 3], turned[:, :, 4] = -candidates[:, :, 4], candidates[:, :, 3]
+    torch.testing.assert_close(
+        taught(turned, frames).artefact, taught(candidates, frames).artefact, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_empty_and_extreme_frames(taught: HitModel) -> None:
+    """No candidates, and evidence beyond measure, give numbers."""
+    candidates = torch.zeros(2, MOST_CANDIDATES, len(CANDIDATE_COLUMNS))
+    frames = torch.tensor([[0.0, 0.0, 0.0, 0.0], [1e7, -1e9, 1e4, 1e6]])
+    assert all(bool(torch.isfinite(part).all()) for part in taught(candidates, frames))
+
+
+def test_inputs_of_a_frame() -> None:
+    """Peaks become rows; numbers that are not known become zero; nothing is infinite."""
+    peaks = np.zeros(70, PEAK_DTYPE)
+    peaks["photons"] = np.arange(70)
+    peaks["p_value"] = np.concatenate([[0.0, 1.0], np.full(68, 0.5)])
+    peaks["inverse_d"] = 2.0
+    peaks["inverse_d"][3] = np.nan
+    inputs = hit_inputs(
+        peaks,
+        np.column_stack([np.arange(70.0), -np.arange(70.0)]),
+        log_bayes_factor=3.0,
+        p_value=0.0,
+        mean_background=0.1,
+        n_peaks=5,
+    )
+    assert inputs.candidates.shape == (MOST_CANDIDATES, len(CANDIDATE_COLUMNS))
+    assert inputs.frame.shape == (len(FRAME_COLUMNS),)
+    assert np.isfinite(inputs.candidates).all()
+    assert np.isfinite(inputs.frame).all()
+    np.testing.assert_allclose(
+        inputs.candidates[2, :6], [np.log(np.log(2)), 2, 0, 2, -2, 0.2], 1e-5
+    )
+    assert inputs.candidates[3, 5] == 0.0
+    few = hit_inputs(
+        peaks[:3], np.zeros((3, 2)), log_bayes_factor=0, p_value=1, mean_background=0, n_peaks=0
+    )
+    assert few.candidates[:, 8].tolist() == [1.0] * 3 + [0.0] * (MOST_CANDIDATES - 3)
+
+
+def test_evidence_without_artefacts() -> None:
+    """A bright candidate that is no spot takes its evidence along; a faint one hardly any."""
+    evidence = Evidence(25.0, 1e-12)
+    same = without_artefacts(evidence, np.array([-5.0, 0.0]), 4e6)
+    assert same.log_bayes_factor == pytest.approx(25.0, abs=1e-3)
+    less = without_artefacts(evidence, np.array([30.0]), 4e6)
+    assert less.log_bayes_factor == pytest.approx(25.0 - (30.0 + np.log(50 / 4e6)), abs=1e-6)
+    assert less.p_value == pytest.approx(1e-12 * 50 / 4e6 * np.exp(30.0), rel=1e-3)
+    assert without_artefacts(evidence, np.array([900.0]), 4e6).p_value == 1.0
+
+
+@pytest.fixture
+def hit_file(tmp_path: Path, taught: HitModel, make_card: Callable[..., Card]) -> Path:
+    """Return a file as it is exported."""
+    example = make_frames(5, 3)
+    golden = make_golden(
+        {"candidates": example.candidates, "frames": example.frame},
+        taught(*tensors(example)).log_odds,
+    )
+    card = make_card(task="hit", golden=golden, calibration={"artefact_odds": LIMIT})
+    save_model(tmp_path / "hit.pt", script_model(taught), card)
+    no_limit = replace(card, calibration={})
+    save_model(tmp_path / "no_limit.pt", script_model(taught), no_limit)
+    return tmp_path / "hit.pt"
+
+
+def test_runner_says_what_the_model_says(hit_file: Path, taught: HitModel) -> None:
+    """Verdicts, probabilities and p-values of a block."""
+    inputs = make_frames(6)
+    found = HitRunner(hit_file, EIGER, torch.device("cpu")).judge(inputs)
+    expected = taught(*tensors(inputs))
+    np.testing.assert_allclose(found.log_odds, expected.log_odds, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(found.is_artefact, expected.artefact.numpy() > LIMIT)
+    assert 0 < found.is_artefact.sum() < len(found.is_artefact)
+    p_values = found.p_value(np.full(12, 1e-5))
+    assert set(p_values[found.is_artefact]) == {1.0}
+    assert set(p_values[~found.is_artefact]) == {1e-5}
+    rare, common = found.probability(0.01), found.probability(0.5)
+    assert (rare < common).all()
+    np.testing.assert_allclose(common, torch.sigmoid(expected.log_odds), rtol=1e-4)
+    nothing = HitInputs(inputs.candidates[:0], inputs.frame[:0])
+    assert len(HitRunner(hit_file, EIGER, torch.device("cpu")).judge(nothing).log_odds) == 0
+
+
+def test_a_card_without_a_limit_is_refused(hit_file: Path) -> None:
+    """Nothing says then when a frame holds artefacts alone."""
+    with pytest.raises(ModelRefusedError, match="artefacts alone"):
+        HitRunner(hit_file.with_name("no_limit.pt"), EIGER, torch.device("cpu"))

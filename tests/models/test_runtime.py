@@ -1,0 +1,192 @@
+"""The peak model in the main job: what fits is used, in batches that change nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cxlsfind.errors import UsageError
+from cxlsfind.models.calibration import RateTable
+from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
+from cxlsfind.models.loading import make_golden, padded_batches
+from cxlsfind.models.peak import PEAK_CLASSES, PeakModel
+from cxlsfind.models.peak_runner import PeakRunner, Verdicts
+from cxlsfind.models.runtime import choose_device, load_models
+from cxlsfind.models.torchscript import save_model, script_model
+
+CPU = torch.device("cpu")
+EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
+Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+@pytest.fixture
+def card(taught_model: PeakModel, patches: Patches, make_card: Callable[..., Card]) -> Card:
+    """Return a complete card of the taught model."""
+    few = [part[:4] for part in patches]
+    levels, rates = np.log([1e-3, 1.0]), np.array([-12.0, -15.0, -18.0])
+    scores = np.array([[-4.0, 0.0, 3.0], [-4.0, 0.0, 3.0]])
+    table = RateTable(levels, rates, scores, scores + 11.0)
+    names = ("counts", "background", "mask")
+    inputs = {name: part.numpy() for name, part in zip(names, few, strict=True)}
+    golden = make_golden(inputs, taught_model(*few).logit)
+    return make_card(calibration=table.to_card(), golden=golden)
+
+
+@pytest.fixture
+def peak_file(tmp_path: Path, taught_model: PeakModel, card: Card) -> Path:
+    """Return a file as it is exported."""
+    save_model(tmp_path / "peak.pt", script_model(taught_model), card)
+    return tmp_path / "peak.pt"
+
+
+def arrays(patches: Patches) -> list[np.ndarray]:
+    return [part.numpy() for part in patches]
+
+
+def test_verdicts_are_the_models(
+    peak_file: Path, taught_model: PeakModel, patches: Patches
+) -> None:
+    """What comes out is what the model says, whatever number of patches comes in."""
+    runner = PeakRunner(peak_file, EIGER, CPU)
+    expected = taught_model(*patches)
+    found = runner.judge(*arrays(patches))
+    np.testing.assert_allclose(found.logit, expected.logit.flatten(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found.fs, expected.offset[:, 0].flatten(), atol=1e-4)
+    np.testing.assert_allclose(found.ss, expected.offset[:, 1].flatten(), atol=1e-4)
+    sigma = expected.log_sigma[:, 0].exp().flatten()
+    np.testing.assert_allclose(found.sigma_fs, sigma, rtol=1e-4)
+    np.testing.assert_allclose(found.photons, expected.photons.flatten(), rtol=1e-4)
+    np.testing.assert_array_equal(found.kind, expected.classes.argmax(dim=1).flatten())
+    assert found.kind.max() < len(PEAK_CLASSES)
+    assert ((found.spot_probability > 0) & (found.spot_probability < 1)).all()
+
+
+def test_batches_do_not_matter(peak_file: Path, patches: Patches) -> None:
+    """A patch gets the same verdict, to the last bit, among others or alone."""
+    runner = PeakRunner(peak_file, EIGER, CPU)
+    together = runner.judge(*arrays(patches))
+    for part in (slice(0, 1), slice(7, 20)):
+        some = runner.judge(*(array[part] for array in arrays(patches)))
+        np.testing.assert_array_equal(some.logit, together.logit[part])
+        np.testing.assert_array_equal(some.photons, together.photons[part])
+    assert len(runner.judge(*(array[:0] for array in arrays(patches))).logit) == 0
+
+
+def test_rates_come_from_the_card(peak_file: Path, card: Card, patches: Patches) -> None:
+    """Once for the model's log odds, once for the likelihood ratio alone."""
+    found = PeakRunner(peak_file, EIGER, CPU).judge(*arrays(patches))
+    table = RateTable.from_card(card.calibration, file="a")
+    level = patches[1].numpy()[:, 5, 5]
+    np.testing.assert_allclose(found.log_rate, table.log_rate_of_logit(found.logit, level))
+    assert (found.log_rate_alone < 20).all()
+
+
+def make_verdicts(logit: list[float], rate: list[float], alone: list[float]) -> Verdicts:
+    """Return verdicts of which only the rates matter."""
+    nothing = np.zeros(len(logit))
+    return Verdicts(
+        np.array(logit), np.array(rate), np.array(alone), *[nothing] * 5,
+        np.zeros(len(logit), np.int64), nothing,
+    )  # fmt: skip
+
+
+def test_expected_false_peaks_of_a_verdict() -> None:
+    """The model's rate times the pixels, and what the finder learnt beside pure background."""
+    size = np.log(1e6)
+    verdicts = make_verdicts(
+        [1.0, 1.0, 9.0, -9.0, np.nan], [-14.0, -14.0, -40.0, -1.0, 0.0],
+        [-13.0, -13.0, -900.0, -900.0, 0.0],
+    )  # fmt: skip
+    found = np.array([-13.0 + size, -11.0 + size, -700.0, -700.0, 0.3])
+    expected = verdicts.log_expected(found, 1e6)
+    # As found; more common by e^2; a bright spot; a bright artefact; no verdict.
+    np.testing.assert_allclose(
+        expected, [-14.0 + size, -12.0 + size, -40.0 + size, -1.0 + size, 0.3]
+    )
+
+
+def test_unknown_backgrounds_are_left_to_the_finder(peak_file: Path, patches: Patches) -> None:
+    """Beyond the card's range there is no verdict, and the finder's word holds."""
+    counts, background, mask = arrays(patches)
+    verdicts = PeakRunner(peak_file, EIGER, CPU).judge(counts, background * 0 + 500.0, mask)
+    assert np.isnan(verdicts.logit).all()
+    found = np.linspace(-5.0, 2.0, len(counts))
+    np.testing.assert_array_equal(verdicts.log_expected(found, 4e6), found)
+
+
+def test_heat_map_is_the_patches_verdicts(peak_file: Path, taught_model: PeakModel) -> None:
+    """A frame larger than a band of rows, at its edges and in the middle."""
+    generator = np.random.default_rng(2)
+    counts = generator.poisson(0.2, (150, 30)).astype(np.uint16)
+    background = np.full((150, 30), 0.2, np.float32)
+    mask = np.ones((150, 30), np.uint8)
+    heat = PeakRunner(peak_file, EIGER, CPU).draw_heat_map(counts, background, mask)
+    assert heat.shape == counts.shape
+    for ss, fs in ((5, 5), (128, 10), (144, 24)):
+        window = (slice(ss - 5, ss + 6), slice(fs - 5, fs + 6))
+        patch = [torch.from_numpy(image[window])[None] for image in (counts, background, mask)]
+        assert heat[ss, fs] == pytest.approx(float(taught_model(*patch).logit), abs=1e-3)
+    assert np.isfinite(heat).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"task": "hit"}, "expected 'peak'"),
+        ({"dtypes": ("uint8",)}, "does not fit the data: the data are uint16"),
+        ({"calibration": {}}, "no table of rates"),
+        ({"golden": {}}, "no inputs to check it with"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    tmp_path: Path, taught_model: PeakModel, card: Card, changes: dict, reason: str
+) -> None:
+    """Each with its reason and the file's name."""
+    save_model(tmp_path / "odd.pt", script_model(taught_model), replace(card, **changes))
+    with pytest.raises(ModelRefusedError, match=reason) as refusal:
+        PeakRunner(tmp_path / "odd.pt", EIGER, CPU)
+    assert "odd.pt" in str(refusal.value)
+
+
+def test_a_model_that_computes_something_else_is_refused(
+    tmp_path: Path, taught_model: PeakModel, card: Card
+) -> None:
+    """The card's example must come out as the card says."""
+    golden = json.loads(json.dumps(card.golden))
+    golden["output"][2] += 0.5
+    save_model(tmp_path / "odd.pt", script_model(taught_model), replace(card, golden=golden))
+    with pytest.raises(ModelRefusedError, match=r"differ by 0\.5"):
+        PeakRunner(tmp_path / "odd.pt", EIGER, CPU)
+
+
+def test_batches_are_of_one_size() -> None:
+    """The last is filled up with its own first."""
+    batches = [batch[0].tolist() for batch in padded_batches(np.arange(5), size=4)]
+    assert batches == [[0, 1, 2, 3], [4, 4, 4, 4]]
+
+
+def test_models_of_a_folder(tmp_path: Path, peak_file: Path) -> None:
+    """What is there is loaded; a folder without models is refused."""
+    models = load_models(peak_file.parent, EIGER, CPU)
+    assert models.peak is not None
+    assert models.hit is None
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelRefusedError, match=r"neither peak\.pt nor hit\.pt"):
+        load_models(tmp_path / "empty", EIGER, CPU)
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ranks take the node's GPUs in turn; without any there is the CPU, or an error."""
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [choose_device("auto", rank).index for rank in range(4)] == [0, 1, 0, 1]
+    assert choose_device("cpu", 1) == CPU
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert choose_device("auto", 3) == CPU
+    with pytest.raises(UsageError, match="--device=cuda"):
+        choose_device("cuda", 0)

@@ -1,0 +1,94 @@
+"""Spots hold their photons, and every nuisance leaves its mark."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cxlsfind.finding.poisson.scores import typical_photons
+from cxlsfind.training.scenes import (
+    HALF,
+    NUISANCES,
+    SIDE,
+    PatchClass,
+    Scene,
+    add_spots,
+    empty_scene,
+    mask_pixels,
+    streak_images,
+)
+
+
+def scene_of(seed: int, number: int = 60, level: float = 0.05) -> tuple[Scene, np.random.Generator]:
+    generator = np.random.default_rng(seed)
+    levels = np.full(number, level)
+    return empty_scene(generator, levels, typical_photons(levels)), generator
+
+
+def test_background_is_believed_almost_as_it_is() -> None:
+    """Slopes and errors of belief are small."""
+    scene, _ = scene_of(1)
+    np.testing.assert_allclose(scene.mean[:, HALF, HALF], 0.05)
+    assert 0.01 < np.std(scene.believed[:, HALF, HALF] / 0.05) < 0.2
+    assert scene.usable.all()
+    assert not scene.extra.any()
+
+
+def test_streaks_hold_their_photons_and_place() -> None:
+    """Round and drawn-out spots: sum, centroid, and spread along the line."""
+    centre = np.array([[0.3, -0.2], [0.0, 0.4]])
+    images = streak_images(
+        centre, np.array([0.6, 0.6]), np.array([0.0, 1.5]), np.array([0.0, 0.0]), np.array([10, 20])
+    )
+    np.testing.assert_allclose(images.sum(axis=(1, 2)), [10, 20], rtol=0.01)
+    steps = np.arange(SIDE) - HALF
+    for image, (ss, fs) in zip(images, centre, strict=True):
+        share = image / image.sum()
+        assert share.sum(axis=1) @ steps == pytest.approx(ss, abs=0.02)
+        assert share.sum(axis=0) @ steps == pytest.approx(fs, abs=0.02)
+    along = images[1].sum(axis=0) / 20 @ (steps - 0.4) ** 2
+    across = images[1].sum(axis=1) / 20 @ steps**2
+    assert along > 3 * across
+
+
+def test_spots_are_where_they_say() -> None:
+    """Their photons, mostly near what is needed to find them, lie around their centres."""
+    scene, generator = scene_of(2, 400)
+    empty = scene.mean.copy()
+    add_spots(scene, generator)
+    gained = scene.mean - empty
+    near = np.median(scene.photons / scene.typical)
+    assert 0.5 < near < 5.0
+    assert np.isfinite(scene.photons).all()
+    middle = gained[:, HALF - 4 : HALF + 5, HALF - 4 : HALF + 5].sum(axis=(1, 2))
+    assert np.median(middle / scene.photons) > 0.9
+
+
+@pytest.mark.parametrize("kind", sorted(NUISANCES))
+def test_nuisances_add_something_but_no_spot(kind: str) -> None:
+    """Each puts photons or counts near the middle, and no truth of a spot."""
+    scene, generator = scene_of(3)
+    empty = scene.mean.copy()
+    label, add = NUISANCES[kind]
+    add(scene, generator)
+    assert label > PatchClass.NOISE
+    added = (scene.mean - empty + scene.extra)[:, HALF - 4 : HALF + 5, HALF - 4 : HALF + 5]
+    assert (added.sum(axis=(1, 2)) > 0).mean() > 0.9
+    assert np.isnan(scene.photons).all()
+
+
+def test_masks_have_gaps_and_dead_pixels() -> None:
+    """About the asked share of the patches misses pixels."""
+    scene, generator = scene_of(4, 500)
+    mask_pixels(scene, generator, 0.4)
+    broken = ~scene.usable.all(axis=(1, 2))
+    assert 0.3 < broken.mean() < 0.5
+
+
+def test_the_seed_settles_everything() -> None:
+    """Equal seeds, equal scenes; others, others."""
+    first, second, third = (scene_of(seed) for seed in (5, 5, 6))
+    for scene, generator in (first, second, third):
+        add_spots(scene, generator)
+    np.testing.assert_array_equal(first[0].mean, second[0].mean)
+    assert not np.array_equal(first[0].mean, third[0].mean)
