@@ -47,7 +47,7 @@ class Nuisance:
     Parameters
     ----------
     kind
-        One of ``KINDS``.
+        One of ``KINDS``, or several joined by ``+``.
     level
         Mean background, photons per pixel.
     """
@@ -60,7 +60,7 @@ class Nuisance:
         generator: np.random.Generator,
         side: int | None,
     ) -> None:
-        self._has = set(STEADY) if kind == "all" else {kind}
+        self._has = set(STEADY) if kind == "all" else set(kind.split("+"))
         offset = _OFF_CENTRE_PX if "centre" in self._has else 0.0
         shape = (side, side) if side else EIGER_SHAPE
         self.detector = make_detector(shape, offset_px=offset)
@@ -161,7 +161,7 @@ def measure(
     limit = Limit(detector)
     finder = Ours(detector, options.asked)
     # Few frames of the shutter's block are lit.
-    times = 4 if kind == "shutter" else 1
+    times = 4 if "shutter" in kind else 1
     blanks = watch_blanks(finder, limit, source, detector, times * options.blanks)
     spots, _ = watch_spots(finder, limit, source, detector, GRID, times * options.blocks)
     eta = efficiency(spots, blanks, generator)
@@ -169,7 +169,7 @@ def measure(
     measured = float(np.mean(blanks.found)) / detector.share
     error = (sum(blanks.found) + 1) ** 0.5 / n_frames / detector.share
     print(
-        f"{kind:8s} {level:8g} {n_frames:7d} {measured:7.3f} {options.asked:5g} "
+        f"{kind:12s} {level:8g} {n_frames:7d} {measured:7.3f} {options.asked:5g} "
         f"{measured / options.asked:6.2f} {error / options.asked:5.2f} "
         f"{np.mean(blanks.expected) / detector.share:7.3f} {blanks.dark:5d} {blanks.hits:5d} "
         f"{eta.ours:8.3f} {eta.limit:8.3f} {eta.eta:6.3f} {eta.sigma:6.3f} "
@@ -182,7 +182,7 @@ def measure(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--background", type=float, nargs="+", default=[0.01, 0.1, 1.0])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), help="joined by +")
     parser.add_argument("--blanks", type=int, default=1, help="blocks of blank frames")
     parser.add_argument("--blocks", type=int, default=1, help="blocks with spots")
     parser.add_argument("--spots", type=int, default=200, help="per EIGER2 4M frame")
@@ -190,8 +190,8 @@ def main() -> None:
     parser.add_argument("--side", type=int, help="of a smaller detector, px")
     options, generator = start(parser)
     print(
-        "                                false peaks per frame           false     half detection\n"
-        "kind            b  frames measured asked  ratio    +- attain.  dark  hits     ours    "
+        "                                    false peaks per frame         false   half detection\n"
+        "kind                b  frames measured asked  ratio    +- attain.  dark  hits     ours    "
         "limit    eta     +-  lying ms/frame  seconds"
     )
     for level in options.background:
