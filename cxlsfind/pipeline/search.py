@@ -19,7 +19,7 @@ from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
 from cxlsfind.finding.rollover import count_rolled_over
-from cxlsfind.geometry.maps import inverse_d, radius_bins
+from cxlsfind.geometry.maps import inverse_d
 from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
@@ -212,9 +212,8 @@ class PoissonSearch:
     def _finder_for(self, key: FinderKey) -> PoissonFinder:
         if self._finder is None or key != self._key:
             run = self._run
-            bins = radius_bins(run.geometry, run.layout, key.shift_m)
             self._finder = PoissonFinder(
-                self._settings, run.geometry, run.layout, bins, run.masks[key.mask]
+                self._settings, run.geometry, run.layout, run.masks[key.mask], key.shift_m
             )
             self._key = key
         return self._finder

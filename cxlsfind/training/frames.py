@@ -13,7 +13,7 @@ from cxlsfind.finding.photons import normalise
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
-from cxlsfind.geometry.maps import radius_bins
+from cxlsfind.geometry.maps import rings
 from cxlsfind.geometry.model import BeamKind, Geometry, Quantity
 from cxlsfind.models.cutting import patch_backgrounds, patch_pixels
 from cxlsfind.records import DenseFrame, PeakArray
@@ -63,13 +63,12 @@ class FrameSource:
         self.layout: Layout = build_layout(
             self.geometry, {slab_key(panel): settings.detector.shape}
         )
-        self.bins = radius_bins(self.geometry, self.layout)
+        self.bins = rings(self.geometry, self.layout)
         self.usable = np.ascontiguousarray(self.simulator.pixel_mask.ravel() == 0)
         self._finder = PoissonFinder(
             PoissonSettings(false_peaks=false_peaks),
             self.geometry,
             self.layout,
-            self.bins,
             self.usable,
         )
 

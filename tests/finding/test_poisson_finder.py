@@ -38,12 +38,10 @@ def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) 
     geometry = Geometry(
         "t.geom", "", (panel,), BeamKind.PHOTON_ENERGY, Quantity(7000.0), Quantity(0.1)
     )
-    ss, fs = np.mgrid[0:HEIGHT, 0:WIDTH]
-    radius = np.hypot(ss - HEIGHT / 2, fs - WIDTH / 2).astype(np.int32).ravel()
     usable = np.ones((HEIGHT, WIDTH), np.bool_)
     usable[:, :dead] = False
     layout = build_layout(geometry, {slab_key(panel): (HEIGHT, WIDTH)})
-    return PoissonFinder(settings, geometry, layout, radius, usable.ravel())
+    return PoissonFinder(settings, geometry, layout, usable.ravel())
 
 
 def add_spot(mean: np.ndarray, fs: float, ss: float, photons: float, sigma: float = 0.6) -> None:

@@ -135,9 +135,7 @@ class Scanner:
             Background of the frame: counts per pixel of each ring, and the factor of each tile.
         """
         stride = around.canvas.stride
-        background = np.empty(len(crowd.position))
-        background_at(crowd.position, level, factor, SIDE, around.ring, stride, background)
-        background = expected_photons(background, tail.n_pulses)
+        background = background_under(crowd.position, level, factor, around, tail)
         places = tail.places(background)
         # The scan asked the darkest pixel of a word; the tail holds for this pixel's level.
         enough = crowd.box >= tail.box_needs_at(places)
@@ -216,6 +214,19 @@ def _weigh(
         sharpness,
     )
     return Crowd(positions, boxes, sharpness, asked)
+
+
+def background_under(
+    positions: npt.NDArray[np.int32],
+    level: FloatArray,
+    factor: npt.NDArray[np.float32],
+    around: Surroundings,
+    tail: NullTail,
+) -> FloatArray:
+    """Return the photons per pixel expected under spots; ``level`` as in :meth:`Scanner.score`."""
+    counts = np.empty(len(positions))
+    background_at(positions, level, factor, SIDE, around.ring, around.canvas.stride, counts)
+    return expected_photons(counts, tail.n_pulses)
 
 
 def directions_at(

@@ -85,7 +85,10 @@ class PoissonResult:
     frame_class
         Kind of frame.
     background
-        Mean background photons per pixel of each radius bin; float32.
+        Mean background photons per pixel of each ring; float32.
+    ring_centre_px
+        Where the rings of the background are centred, px (x, y) from the geometry's beam; (0, 0)
+        unless it is plainly elsewhere.
     """
 
     peaks: PeakArray
@@ -97,3 +100,4 @@ class PoissonResult:
     is_hit: bool
     frame_class: FrameClass
     background: npt.NDArray[np.float32]
+    ring_centre_px: tuple[float, float]

@@ -21,6 +21,7 @@ from cxlsfind.finding.poisson.candidates import (
     Crowd,
     Scanner,
     ask_boxes,
+    background_under,
     nodes_of_words,
 )
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
@@ -39,8 +40,9 @@ _CUT_HALF_BRIGHT = 8
 _BRIGHT_SCORE = 300.0
 
 #: Looks for the spots that must not count as background: where they held more photons than it,
-#: one look misses some. The background is settled when it changed by more than this in no more
-#: than a small part of the detector.
+#: one look misses some, and where it has structure that rings do not have, one look finds some
+#: that are none. The background is settled when it changed by more than this in no more than a
+#: small part of the detector, and under no more than a small part of the spots.
 _MOST_LOOKS = 3
 _SETTLED = 0.15
 _UNSETTLED_PART = 0.05
@@ -142,7 +144,7 @@ def learn_stretch(
         cut_out = [_around_spots(found, around) for found in spots]
         kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
         background = estimate_background(kept, around, cut_out, with_tiles=True)
-        if _is_settled(rough, background, around):
+        if _is_settled(rough, background, around) and _are_settled(spots, background, around, tail):
             break
     tail = tail_of(
         tail.n_pulses,
@@ -184,6 +186,22 @@ def _is_settled(old: Background, new: Background, around: Surroundings) -> bool:
     after = new.profile * new.scales.mean(axis=0)
     change = np.abs(after / np.maximum(before, 1e-300) - 1.0)
     return bool(np.average(change > _SETTLED, weights=around.ring_sizes) < _UNSETTLED_PART)
+
+
+def _are_settled(
+    spots: Sequence[Candidates], new: Background, around: Surroundings, tail: NullTail
+) -> bool:
+    """Tell whether the spots stand on about the background that they were found with."""
+    before = np.concatenate([found.background for found in spots])
+    if not before.size:
+        return True
+    after = np.concatenate(
+        [
+            background_under(found.position, new.profile * scale, new.factor, around, tail)
+            for found, scale in zip(spots, new.scales, strict=True)
+        ]
+    )
+    return bool(np.mean(np.abs(after / before - 1.0) > _SETTLED) < _UNSETTLED_PART)
 
 
 def _strong_part(crowd: Crowd, asked: npt.NDArray[np.uint16]) -> Crowd:
