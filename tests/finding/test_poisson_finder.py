@@ -303,3 +303,30 @@ def test_settings_refuse_nonsense(wrong: dict[str, float]) -> None:
     option = next(iter(wrong)).replace("_", "-")
     with pytest.raises(UsageError, match=f"--{option}"):
         PoissonSettings(**wrong)
+
+
+def test_tracks_of_particles_are_no_peaks(to_frame):
+    """Rows of pixels that fire once each neither are peaks nor make hits; spots beside them are."""
+    generator = np.random.default_rng(8)
+    frames, n_spots = [], 0
+    for number in range(32):
+        mean = np.full((HEIGHT, WIDTH), 1e-3)
+        if number % 2:
+            add_spot(mean, 100.3, 60.8, 30.0)
+            n_spots += 1
+        counts = generator.poisson(mean)
+        for _ in range(10):
+            angle, length = generator.uniform(0.0, np.pi), generator.uniform(6.0, 14.0)
+            steps = np.arange(0.0, length, 0.5)
+            ss = generator.integers(20, HEIGHT - 20) + np.sin(angle) * steps
+            fs = generator.integers(130, WIDTH - 20) + np.cos(angle) * steps
+            places = np.unique(np.column_stack([ss, fs]).astype(int), axis=0)
+            counts[places[:, 0], places[:, 1]] += 1
+        frames.append(to_frame(counts))
+    results = make_finder(PoissonSettings(false_peaks=0.01)).find_block(frames).frames
+    peaks = [result.peaks[: result.n_peaks] for result in results]
+    on_spot = [np.hypot(p["fs"] - 100.3, p["ss"] - 60.8) < 2.0 for p in peaks]
+    assert sum(each.sum() for each in on_spot) >= n_spots - 1
+    # Of 320 tracks some cross or touch and are no straight rows.
+    assert sum((~each).sum() for each in on_spot) <= 16
+    assert sum(result.is_hit for result in results[::2]) <= 6
