@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.config import RunConfig
+from cxlsfind.finding.gains import adu_per_photon
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import FrameMaker, photons_from_adu
 from cxlsfind.finding.planes import plane_frame
@@ -204,6 +205,8 @@ class PoissonSearch:
             found = self._finder_for(key).find_placed([read.image for read in frames])
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
             for read, result in zip(frames, found.frames, strict=True):
+                gains = adu_per_photon(self._run.geometry, read.header.photon_energy_ev)
+                result.peaks["intensity"] = result.peaks["photons"] * gains[result.peaks["panel"]]
                 _add_resolution(self._run, result.peaks, read.header)
                 verdict = _verdict(result)
                 results.append(_result(read, result.peaks, is_hit=result.is_hit, verdict=verdict))

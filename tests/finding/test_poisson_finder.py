@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 300, 360
 ToFrame = Callable[..., PlaneFrame]
 
 
-def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) -> PoissonFinder:
+def make_finder(settings: PoissonSettings, *, dead: int = 0) -> PoissonFinder:
     panel = Panel(
         name="p0",
         min_fs=0,
@@ -32,7 +32,7 @@ def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) 
         fs=(1.0, 0.0, 0.0),
         ss=(0.0, 1.0, 0.0),
         res=1e4,
-        adu_per_photon=gain,
+        adu_per_photon=1.0,
         adu_per_ev=None,
     )
     geometry = Geometry(
@@ -239,8 +239,8 @@ def test_a_bright_spot_is_one_peak(to_frame: ToFrame) -> None:
         assert result.n_peaks == 2
 
 
-def test_flags_gain_and_limits(to_frame: ToFrame) -> None:
-    """Edge and saturation are flagged, photons follow the gain, and the list is cut by rank."""
+def test_flags_and_limits(to_frame: ToFrame) -> None:
+    """Edge and saturation are flagged, and the list is cut by rank."""
     generator = np.random.default_rng(13)
     mean = np.full((HEIGHT, WIDTH), 0.05)
     add_spot(mean, 61.0, 100.5, 300.0)
@@ -249,13 +249,13 @@ def test_flags_gain_and_limits(to_frame: ToFrame) -> None:
     counts[:, :60] = 0
     frame = to_frame(counts, censored=np.array([200 * WIDTH + 200], np.int32))
     settings = PoissonSettings(false_peaks=0.01)
-    peaks = make_finder(settings, gain=10.0, dead=60).find_block([frame]).frames[0].peaks
+    peaks = make_finder(settings, dead=60).find_block([frame]).frames[0].peaks
     assert len(peaks) == 2
     assert peaks["flags"].tolist() == [PeakFlag.SATURATED, PeakFlag.EDGE]
     assert peaks["photons"][0] == pytest.approx(500.0, rel=0.2)
-    assert peaks["intensity"] == pytest.approx(10.0 * peaks["photons"])
+    assert peaks["intensity"] == pytest.approx(peaks["photons"])
     best = PoissonSettings(false_peaks=0.01, max_peaks=1)
-    only = make_finder(best, gain=10.0, dead=60).find_block([frame]).frames[0].peaks
+    only = make_finder(best, dead=60).find_block([frame]).frames[0].peaks
     assert only["fs"].tolist() == [peaks["fs"][0]]
 
 

@@ -84,7 +84,6 @@ class PoissonFinder:
         self._geometry = geometry
         self._layout = layout
         self._shift_m = shift_m
-        self._gain = _common_gain(geometry)
         self._usable = usable
         self._around = self._survey((0.0, 0.0))
         self._ring_centre = RingCentre(geometry, layout, self._around)
@@ -192,7 +191,7 @@ class PoissonFinder:
             self._layout,
             placed.censored,
         )
-        peaks["intensity"] = peaks["photons"] * self._gain
+        peaks["intensity"] = peaks["photons"]
         n_peaks = int((measured.expected[: settings.max_peaks] <= cut).sum())
         if settings.min_peaks is None:
             is_hit = score.p_value <= settings.hit_fpr
@@ -225,10 +224,3 @@ class PoissonFinder:
         shift_m = self._shift_m[0] - pitch * offset[0], self._shift_m[1] - pitch * offset[1]
         ring = rings(self._geometry, self._layout, shift_m)
         return survey(build_canvas(self._layout), ring, self._usable)
-
-
-def _common_gain(geometry: Geometry) -> float:
-    """Return the data units of one photon, if the panels agree on a number; otherwise 1."""
-    gains = {panel.adu_per_photon for panel in geometry.panels}
-    gain = gains.pop() if len(gains) == 1 else None
-    return gain if gain else 1.0
