@@ -190,6 +190,7 @@ class PoissonFinder:
             around,
             self._layout,
             placed.censored,
+            stretch.rings,
         )
         peaks["intensity"] = peaks["photons"]
         n_peaks = int((measured.expected[: settings.max_peaks] <= cut).sum())
@@ -211,6 +212,7 @@ class PoissonFinder:
                 np.float32
             ),
             ring_centre_px=offset,
+            rings=stretch.rings,
         )
 
     def _around_offset(self, offset: Offset) -> Surroundings:

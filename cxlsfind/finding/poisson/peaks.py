@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from cxlsfind.finding.poisson.candidates import Candidates
 from cxlsfind.finding.poisson.canvas import PAD, PlacedFrame
+from cxlsfind.finding.poisson.sharp_rings import SharpRing
 from cxlsfind.finding.poisson.streaks import first_of_streaks, streak_photons
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
@@ -164,6 +166,7 @@ def place_peaks(
     around: Surroundings,
     layout: Layout,
     censored: npt.NDArray[np.int32],
+    rings: Sequence[SharpRing],
 ) -> None:
     """Fill in panel, data-array coordinates and flags.
 
@@ -173,6 +176,8 @@ def place_peaks(
         Canvas pixels from which the peaks' fs and ss are offsets so far.
     censored
         Canvas pixels that read the largest value of the data type.
+    rings
+        Sharp rings of the background.
     """
     canvas = around.canvas
     row, column = np.divmod(positions.astype(np.int64), canvas.stride)
@@ -193,6 +198,10 @@ def place_peaks(
     flags = np.zeros(len(peaks), np.uint32)
     flags[~around.usable[near].all(axis=1)] |= np.uint32(PeakFlag.EDGE)
     flags[np.isin(near, censored).any(axis=1)] |= np.uint32(PeakFlag.SATURATED)
+    on_ring = around.ring[positions]
+    for ring in rings:
+        here = (on_ring >= ring.first) & (on_ring <= ring.last)
+        flags[here] |= np.uint32(PeakFlag.RING)
     peaks["flags"] = flags
 
 

@@ -27,6 +27,7 @@ from cxlsfind.finding.poisson.candidates import (
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
 from cxlsfind.finding.poisson.sharing import measure_sharing
+from cxlsfind.finding.poisson.sharp_rings import SharpRing, find_sharp_rings
 from cxlsfind.finding.poisson.streaks import measure_streaks
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
@@ -72,6 +73,8 @@ class Stretch:
         Null tail for the charge sharing that was measured.
     log_shape, pixels
         Histogram of the natural logarithm of the shape over usable pixels.
+    rings
+        Sharp rings of the background.
     """
 
     around: Surroundings
@@ -81,6 +84,7 @@ class Stretch:
     tail: NullTail
     log_shape: FloatArray
     pixels: FloatArray
+    rings: tuple[SharpRing, ...]
     known_cuts: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
 
     def levels(self, number: int) -> Levels:
@@ -154,7 +158,8 @@ def learn_stretch(
     log_shape, pixels = _shape_histogram(background, around)
     nodes = nodes_of_words(background, around, tail)
     known = tuple(crowd for crowd in crowds if crowd is not None)
-    return Stretch(around, background, nodes, known, tail, log_shape, pixels)
+    rings = find_sharp_rings(background, around)
+    return Stretch(around, background, nodes, known, tail, log_shape, pixels, rings)
 
 
 def _look(
