@@ -178,11 +178,13 @@ class PoissonFinder:
         deep, _ = stretch.cuts(number, _DEEPER * settings.false_peaks)
         found = stretch.find(placed, number, self._scanner)
         log_expected = tail.log_rates(found.at_nodes, found.background) + math.log(levels.n_pixels)
+        doubt = stretch.doubt(found, number)
+        log_expected += doubt
         measured = measure_peaks(
             found, log_expected, placed, self._sheet, around, tail, max(deep, cut)
         )
         log_expected[np.isin(found.position, measured.refused)] = np.inf
-        score = judge_frame(found.score, log_expected, levels, tail)
+        score = judge_frame(found.score, log_expected, levels, tail, float(doubt.max(initial=0.0)))
         peaks = measured.peaks[: settings.max_peaks]
         place_peaks(
             peaks,
