@@ -330,3 +330,25 @@ def test_tracks_of_particles_are_no_peaks(to_frame):
     # Of 320 tracks some cross or touch and are no straight rows.
     assert sum((~each).sum() for each in on_spot) <= 16
     assert sum(result.is_hit for result in results[::2]) <= 6
+
+
+def test_spots_four_pixels_apart(to_frame: ToFrame) -> None:
+    """Both of two touching spots are found, once each, and a wide spot is one."""
+    generator = np.random.default_rng(17)
+    n_found = np.zeros(3, np.int64)
+    for _ in range(24):
+        mean = np.full((HEIGHT, WIDTH), 0.1)
+        ends = [(100.2, 60.4), (102.8, 63.4)]
+        for fs, ss in ends:
+            add_spot(mean, fs, ss, 25.0)
+        add_spot(mean, 200.5, 200.5, 50.0, sigma=1.2)
+        frame = to_frame(generator.poisson(mean))
+        (result,) = make_finder(PoissonSettings(false_peaks=0.01)).find_block([frame]).frames
+        peaks = result.peaks[: result.n_peaks]
+        for number, (fs, ss) in enumerate([*ends, (200.5, 200.5)]):
+            reach = 1.5 if number < 2 else 4.0
+            near = np.hypot(peaks["fs"] - fs, peaks["ss"] - ss) < reach
+            n_found[number] += np.count_nonzero(near)
+    assert (n_found[:2] >= 21).all()
+    assert (n_found[:2] <= 24).all()
+    assert 24 <= n_found[2] <= 25

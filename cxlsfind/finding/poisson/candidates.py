@@ -158,14 +158,26 @@ class Scanner:
         kept = largest & (scores >= LOWEST_SCORE)
         positions, places, below = positions[kept], places[kept], below[kept]
         above = self._scores(frame, around, tail, positions, below + 1, direction[kept])
-        at_nodes = np.column_stack([scores[kept], above]).astype(np.float64)
-        part = places - below
-        return Candidates(
-            positions,
-            (1.0 - part) * at_nodes[:, 0] + part * at_nodes[:, 1],
-            at_nodes,
-            background[kept],
+        return _between_nodes(positions, places, scores[kept], above, background[kept])
+
+    def score_at(
+        self,
+        frame: PlacedFrame,
+        around: Surroundings,
+        tail: NullTail,
+        positions: npt.NDArray[np.int32],
+        level: FloatArray,
+        factor: npt.NDArray[np.float32],
+    ) -> Candidates:
+        """Score canvas pixels whether they are local maxima or not; else like :meth:`score`."""
+        background = background_under(positions, level, factor, around, tail)
+        places = tail.places(background)
+        below = places.astype(np.int64)
+        direction = directions_at(positions, around, len(tail.tables))
+        low, high = (
+            self._scores(frame, around, tail, positions, below + step, direction) for step in (0, 1)
         )
+        return _between_nodes(positions, places, low, high, background)
 
     def _scores(
         self,
@@ -194,6 +206,20 @@ class Scanner:
             )
             scores[here] = part
         return scores
+
+
+def _between_nodes(
+    positions: npt.NDArray[np.int32],
+    places: FloatArray,
+    below: npt.NDArray[np.float32],
+    above: npt.NDArray[np.float32],
+    background: FloatArray,
+) -> Candidates:
+    """Return candidates from their scores at the nodes below and above their backgrounds."""
+    at_nodes = np.column_stack([below, above]).astype(np.float64)
+    part = places - places.astype(np.int64)
+    score = (1.0 - part) * at_nodes[:, 0] + part * at_nodes[:, 1]
+    return Candidates(positions, score, at_nodes, background)
 
 
 def _weigh(

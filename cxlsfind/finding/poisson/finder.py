@@ -180,9 +180,9 @@ class PoissonFinder:
         log_expected = tail.log_rates(found.at_nodes, found.background) + math.log(levels.n_pixels)
         doubt = stretch.doubt(found, number)
         log_expected += doubt
-        measured = measure_peaks(
-            found, log_expected, placed, self._sheet, around, tail, max(deep, cut)
-        )
+        deepest = max(deep, cut)
+        told_apart = stretch.tell_apart(found, log_expected, deepest, placed, number, self._scanner)
+        measured = measure_peaks(*told_apart, placed, self._sheet, around, tail, deepest)
         log_expected[np.isin(found.position, measured.refused)] = np.inf
         score = judge_frame(found.score, log_expected, levels, tail, float(doubt.max(initial=0.0)))
         peaks = measured.peaks[: settings.max_peaks]

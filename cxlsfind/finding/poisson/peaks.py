@@ -24,7 +24,8 @@ from cxlsfind.records import PEAK_DTYPE, PeakArray, PeakFlag
 
 FloatArray = npt.NDArray[np.float64]
 
-_PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=1.0)
+#: What is known of a spot before its fit.
+PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=1.0)
 
 #: Spots farther apart do not see each other; a spot's tails may hold this share of its photons,
 #: spread this wide, beyond a round Gaussian.
@@ -123,7 +124,7 @@ def measure_peaks(
         tables.strength,
         tables.log_weight,
         np.rint(tail.places(background)).astype(np.int64),
-        _PRIORS,
+        PRIORS,
         rules,
         scores,
         local,

@@ -26,6 +26,8 @@ from cxlsfind.finding.poisson.candidates import (
     nodes_of_words,
 )
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
+from cxlsfind.finding.poisson.pairs import split_touching
+from cxlsfind.finding.poisson.peaks import PRIORS
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
 from cxlsfind.finding.poisson.sharing import measure_sharing
 from cxlsfind.finding.poisson.sharp_rings import SharpRing, find_sharp_rings
@@ -143,6 +145,52 @@ class Stretch:
         crowd = scanner.more_crowd(frame, self.around, asked, self.crowds[number])
         level = background.profile * scale
         return scanner.score(frame, self.around, tail, crowd, level, background.factor)
+
+    def tell_apart(
+        self,
+        found: Candidates,
+        log_expected: FloatArray,
+        most_expected: float,
+        frame: PlacedFrame,
+        number: int,
+        scanner: Scanner,
+    ) -> tuple[Candidates, FloatArray]:
+        """Return candidates with those replaced, or joined by others, that are touching spots.
+
+        Parameters
+        ----------
+        log_expected
+            Natural logarithm of the false peaks expected at or above each candidate.
+        most_expected
+            False peaks expected at or above the least significant that is looked at.
+        """
+        looked_at = np.flatnonzero(log_expected <= math.log(most_expected))
+        if self.tail.family.streak_px or not looked_at.size:
+            return found, log_expected
+        stands, further = split_touching(
+            frame,
+            self.around,
+            found.position[looked_at],
+            found.background[looked_at],
+            PRIORS,
+            self.tail.n_pulses,
+        )
+        if stands.all() and not further.size:
+            return found, log_expected
+        level = self.background.profile * self.background.scales[number]
+        factor = self.background.factor
+        more = scanner.score_at(frame, self.around, self.tail, further, level, factor)
+        size = math.log(self.around.n_pixels)
+        its_expected = self.tail.log_rates(more.at_nodes, more.background) + size
+        kept = np.ones(len(log_expected), np.bool_)
+        kept[looked_at] = stands
+        every = Candidates(
+            np.concatenate([found.position[kept], more.position]),
+            np.concatenate([found.score[kept], more.score]),
+            np.concatenate([found.at_nodes[kept], more.at_nodes]),
+            np.concatenate([found.background[kept], more.background]),
+        )
+        return every, np.concatenate([log_expected[kept], its_expected])
 
 
 def learn_stretch(
