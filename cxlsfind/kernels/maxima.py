@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels.background_maps import factor_at
-from cxlsfind.kernels.bits import count_ones
-from cxlsfind.kernels.plane_canvas import Words, bits_from, count_at
+from cxlsfind.kernels.bits import count_ones, lowest_one
+from cxlsfind.kernels.plane_canvas import Words, find_near
 
 #: Above every score that is not bright, and low enough to leave single precision its fractions.
 _BRIGHT_RANK = 1000.0
@@ -39,24 +39,40 @@ def weigh_boxes(
     """
     three = np.uint64(7)
     one = np.uint64(1)
+    full = (1 << planes.shape[0]) - 1
+    last = planes.shape[1] - 1
+    guesses = np.zeros(3, np.int64)
     for number in range(positions.size):
-        photons = 0
-        sharp = 0
+        photons: Any = 0
+        sharp: Any = 0
         for dss in range(-1, 2):
             start = positions[number] + dss * stride - 1
+            word = start >> 6
+            right = np.uint64(start & 63)
+            # A shift by 64 is no shift on this machine: shift by 63, and once more.
+            left = np.uint64(63) - right
+            beyond = min(word + 1, last)
             every = three
-            row = 0
+            row: Any = 0
             twice: Any = 0
             for k in range(planes.shape[0]):
-                bits = bits_from(planes[k], start) & three
+                bits = planes[k, word] >> right | planes[k, beyond] << left << one
                 every &= bits
-                row += count_ones(bits) << k
+                row += count_ones(bits & three) << k
                 twice += np.int64(bits >> one & one) << k
-            if every:
-                row = 0
-                for pixel in range(start, start + 3):
-                    row += count_at(planes, places, counts, pixel)
-                twice = count_at(planes, places, counts, start + 1)
+            is_first = True
+            guess = guesses[dss + 1]
+            while every:
+                column = lowest_one(every)
+                every &= every - one
+                where = find_near(places, start + column, guess)
+                if where >= 0:
+                    row += np.int64(counts[where]) - full
+                    twice += (np.int64(counts[where]) - full) * (column == 1)
+                    if is_first:
+                        guesses[dss + 1] = where
+                    is_first = False
+                    guess = where
             photons += row
             sharp += (2 if dss == 0 else 1) * (row + twice)
         boxes[number] = photons
@@ -105,7 +121,6 @@ def mark_maxima(
     bright: float,
     stride: int,
     radius: int,
-    sheet: npt.NDArray[np.float32],
     is_maximum: npt.NDArray[np.bool_],
 ) -> None:
     """Mark positions whose score no other position up to ``radius`` away exceeds.
@@ -118,23 +133,28 @@ def mark_maxima(
     ----------
     positions
         Canvas pixels, ascending.
-    sheet
-        Canvas of minus infinity, given back as it was.
+    sharpness
+        Of the bright ones; the others are not looked at.
     """
+    ranks = np.empty(positions.size, np.float32)
     for number in range(positions.size):
-        rank = scores[number]
-        if rank > bright:
-            rank = np.float32(_BRIGHT_RANK) + sharpness[number]
-        sheet[positions[number]] = rank
-    for number in range(positions.size):
-        middle = positions[number]
-        own = sheet[middle]
-        best = True
-        for dss in range(-radius, radius + 1):
-            for dfs in range(-radius, radius + 1):
-                pixel = middle + dss * stride + dfs
-                if sheet[pixel] > own or (sheet[pixel] == own and pixel < middle):
-                    best = False
-        is_maximum[number] = best
-    for number in range(positions.size):
-        sheet[positions[number]] = -np.inf
+        ranks[number] = scores[number]
+        if scores[number] > bright:
+            ranks[number] = np.float32(_BRIGHT_RANK) + sharpness[number]
+    is_maximum[:] = True
+    for dss in range(radius + 1):
+        # Every pair once, from the one that comes first: others that may be near lie, row by
+        # row, at places that only move on.
+        start = 0
+        for number in range(positions.size):
+            middle = positions[number] + dss * stride
+            start = max(start, number + 1)
+            while start < positions.size and positions[start] < middle - radius:
+                start += 1
+            other = start
+            while other < positions.size and positions[other] <= middle + radius:
+                if ranks[other] > ranks[number]:
+                    is_maximum[number] = False
+                else:
+                    is_maximum[other] = False
+                other += 1

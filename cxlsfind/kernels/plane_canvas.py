@@ -116,6 +116,21 @@ def find_place(places: Places, place: int) -> int:
 
 
 @kernel
+def find_near(places: Places, place: int, guess: int) -> int:
+    """Return where a pixel stands in an ascending list, or -1; tried first: a guess, and the next.
+
+    Parameters
+    ----------
+    guess
+        Anything; what is no place in the list does no harm.
+    """
+    for where in range(max(guess, 0), min(guess + 2, places.size)):
+        if places[where] == place:
+            return where
+    return find_place(places, place)
+
+
+@kernel
 def count_at(planes: Words, places: Places, counts: npt.NDArray[np.uint32], pixel: int) -> Any:
     """Return the count of a pixel.
 

@@ -64,9 +64,8 @@ def brute_force(
         tail.family.banks[number].half,
         scores,
     )
-    sheet = np.full(counts.size, -np.inf, np.float32)
     marks = np.empty(positions.size, np.bool_)
-    mark_maxima(positions, scores, scores, 60.0, stride, MAXIMUM_RADIUS, sheet, marks)
+    mark_maxima(positions, scores, scores, 60.0, stride, MAXIMUM_RADIUS, marks)
     return scores[marks]
 
 

@@ -54,31 +54,30 @@ class Crowd:
     ----------
     position
         Canvas pixels, ascending; int32.
-    box, sharpness
-        Photons in the box (int64), and photons weighted as a spot (float32).
+    box
+        Photons in the box; int64.
     asked
         Photons that boxes had to hold, by word; uint16.
     """
 
     position: npt.NDArray[np.int32]
     box: npt.NDArray[np.int64]
-    sharpness: npt.NDArray[np.float32]
     asked: npt.NDArray[np.uint16]
 
 
 class Scanner:
-    """Finds candidates; owns the sheet of scores, so one per thread."""
+    """Finds candidates; owns the memory for their list, so one per thread."""
 
-    def __init__(self, around: Surroundings) -> None:
-        self._score_sheet = np.full(around.canvas.size, -np.inf, np.float32)
+    def __init__(self) -> None:
         self._found = np.empty(1 << 15, np.int32)
+        self._boxes = np.empty(1 << 15, np.int64)
 
     def crowd(
         self, frame: PlacedFrame, around: Surroundings, asked: npt.NDArray[np.uint16]
     ) -> Crowd:
         """Return the pixels of a frame whose 3x3 box holds what its word asks."""
         everywhere = np.ones(-(-len(asked) // CHUNK), np.bool_)
-        return _weigh(frame, around, self._scan(frame, around, asked, everywhere), asked)
+        return self._scan(frame, around, asked, everywhere)
 
     def more_crowd(
         self,
@@ -92,13 +91,12 @@ class Scanner:
         if not less.any():
             return known
         old = ~less[known.position // (WORD * CHUNK)]
-        new = _weigh(frame, around, self._scan(frame, around, asked, less), asked)
+        new = self._scan(frame, around, asked, less)
         position = np.concatenate([known.position[old], new.position])
         order = np.argsort(position, kind="stable")
         return Crowd(
             position[order],
             np.concatenate([known.box[old], new.box])[order],
-            np.concatenate([known.sharpness[old], new.sharpness])[order],
             asked,
         )
 
@@ -108,15 +106,23 @@ class Scanner:
         around: Surroundings,
         asked: npt.NDArray[np.uint16],
         chosen: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.int32]:
-        words_per_row = around.canvas.words_per_row
+    ) -> Crowd:
         while True:
             n_found = scan_boxes(
-                frame.planes, around.usable_words, words_per_row, asked, chosen, self._found
+                frame.planes,
+                frame.place,
+                frame.count,
+                around.usable_words,
+                around.canvas.words_per_row,
+                asked,
+                chosen,
+                self._found,
+                self._boxes,
             )
             if n_found <= self._found.size:
-                return self._found[:n_found].copy()
+                return Crowd(self._found[:n_found].copy(), self._boxes[:n_found].copy(), asked)
             self._found = np.empty(2 * n_found, np.int32)
+            self._boxes = np.empty(2 * n_found, np.int64)
 
     def score(
         self,
@@ -145,19 +151,21 @@ class Scanner:
         below = places.astype(np.int64)
         direction = directions_at(positions, around, len(tail.tables))
         scores = self._scores(frame, around, tail, positions, below, direction)
-        largest = np.empty(positions.size, np.bool_)
+        # The others are no maxima that are kept, and hide none.
+        fair = scores >= LOWEST_SCORE
+        positions, scores, background = positions[fair], scores[fair], background[fair]
+        places, below, direction = places[fair], below[fair], direction[fair]
+        kept = np.empty(positions.size, np.bool_)
         # Which of two neighbours is the larger is asked at the lower node, as for the tail.
         mark_maxima(
             positions,
             scores,
-            crowd.sharpness[enough],
+            _sharpness(frame, around, positions, scores > BRIGHT_SCORE),
             BRIGHT_SCORE,
             stride,
             MAXIMUM_RADIUS,
-            self._score_sheet,
-            largest,
+            kept,
         )
-        kept = largest & (scores >= LOWEST_SCORE)
         positions, places, below = positions[kept], places[kept], below[kept]
         above = self._scores(frame, around, tail, positions, below + 1, direction[kept])
         at_nodes = np.column_stack([scores[kept], above]).astype(np.float64)
@@ -198,24 +206,22 @@ class Scanner:
         return scores
 
 
-def _weigh(
+def _sharpness(
     frame: PlacedFrame,
     around: Surroundings,
     positions: npt.NDArray[np.int32],
-    asked: npt.NDArray[np.uint16],
-) -> Crowd:
-    boxes = np.empty(positions.size, np.int64)
-    sharpness = np.empty(positions.size, np.float32)
-    weigh_boxes(
-        positions,
-        frame.planes,
-        frame.place,
-        frame.count,
-        around.canvas.stride,
-        boxes,
-        sharpness,
-    )
-    return Crowd(positions, boxes, sharpness, asked)
+    chosen: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float32]:
+    """Return the photons, weighted as a spot, around those positions that are chosen."""
+    sharpness = np.zeros(positions.size, np.float32)
+    if chosen.any():
+        bright = positions[chosen]
+        boxes, sharp = np.empty(bright.size, np.int64), np.empty(bright.size, np.float32)
+        weigh_boxes(
+            bright, frame.planes, frame.place, frame.count, around.canvas.stride, boxes, sharp
+        )
+        sharpness[chosen] = sharp
+    return sharpness
 
 
 def directions_at(

@@ -82,7 +82,7 @@ class PoissonFinder:
         self._layout = layout
         self._gain = _common_gain(geometry)
         self._around = survey(build_canvas(layout), radius_bins, usable)
-        self._scanner = Scanner(self._around)
+        self._scanner = Scanner()
         self._sheet = np.zeros(self._around.canvas.size, np.uint16)
         pulses = settings.pulses_per_frame
         self._tail = tail_of(math.inf if pulses > _MANY_PULSES else float(round(pulses)), 0.0, 0.0)

@@ -189,7 +189,7 @@ def _is_settled(old: Background, new: Background, around: Surroundings) -> bool:
 def _strong_part(crowd: Crowd, asked: npt.NDArray[np.uint16]) -> Crowd:
     """Return the pixels whose box holds what is asked of proper spots."""
     strong = crowd.box >= asked[crowd.position // WORD]
-    return Crowd(crowd.position[strong], crowd.box[strong], crowd.sharpness[strong], asked)
+    return Crowd(crowd.position[strong], crowd.box[strong], asked)
 
 
 def _significant(found: Candidates, around: Surroundings, tail: NullTail) -> Candidates:
