@@ -105,12 +105,80 @@ def background_at(
         Result: counts per pixel, above zero.
     """
     last = level.size - 1
+    rings = np.empty(positions.size, np.int32)
+    # Apart from the rest, so that many look-ups far from each other are under way at a time.
     for number in range(positions.size):
-        middle = positions[number]
-        where = ring[middle]
+        rings[number] = ring[positions[number]]
+    for number in range(positions.size):
+        where = rings[number]
         around = level[max(where - 1, 0)] + 2.0 * level[where] + level[min(where + 1, last)]
-        excess = factor_at(factor, tile_side, middle // stride, middle % stride)
+        row = positions[number] // stride
+        column = positions[number] - row * stride
+        excess = factor_at(factor, tile_side, row, column)
         background[number] = max(0.25 * around * excess, 1e-12)
+
+
+@kernel
+def list_enough(
+    boxes: npt.NDArray[np.int64],
+    places: npt.NDArray[np.float64],
+    needs: npt.NDArray[np.uint16],
+    rounding: float,
+    chosen: npt.NDArray[np.int64],
+) -> int:
+    """List the boxes that hold what their background asks, and return their number.
+
+    Parameters
+    ----------
+    places, needs
+        Background of each as a place in ``needs``; between two of them the number asked for is
+        between theirs, in whole photons.
+    rounding
+        By how much that number may fall short of a whole one.
+    chosen
+        Result, long enough: numbers of boxes.
+    """
+    n_chosen = 0
+    for number in range(places.size):
+        lower = np.int64(places[number])
+        below = float(needs[lower])
+        step = needs[lower + 1] - below
+        need = np.int64(below + (places[number] - lower) * step + rounding)
+        chosen[n_chosen] = number
+        n_chosen += boxes[number] >= need
+    return n_chosen
+
+
+@kernel
+def list_asked(
+    positions: npt.NDArray[np.int32],
+    boxes: npt.NDArray[np.int64],
+    node_of_word: npt.NDArray[np.float32],
+    word_bin: npt.NDArray[np.int32],
+    lift: npt.NDArray[np.float64],
+    needs: npt.NDArray[np.uint16],
+    chosen: npt.NDArray[np.int64],
+) -> int:
+    """List the boxes that hold what is asked in the word of their pixel; return their number.
+
+    Parameters
+    ----------
+    node_of_word, word_bin, lift, needs
+        As for :func:`~cxlsfind.kernels.plane_scan.ask_words`; every word has a bin.
+    chosen
+        Result, long enough: numbers of boxes.
+    """
+    n_chosen = 0
+    for number in range(positions.size):
+        word = positions[number] >> 6
+        place = node_of_word[word] + lift[word_bin[word]]
+        place = min(max(place, 0.0), needs.size - 1.001)
+        lower = np.int64(place)
+        below = float(needs[lower])
+        need = np.int64(below + (place - lower) * (needs[lower + 1] - below) + 1e-3)
+        chosen[n_chosen] = number
+        n_chosen += boxes[number] >= need
+    return n_chosen
 
 
 @kernel

@@ -45,16 +45,50 @@ def ask_words(
     asked
         Result; the largest number for words of no bin.
     """
-    for word in range(asked.size):
-        where = word_bin[word]
-        if where < 0:
-            asked[word] = 65535
-            continue
-        place = node_of_word[word] + lift[where]
-        place = min(max(place, 0.0), needs.size - 1.001)
-        lower = np.int64(place)
-        below = float(needs[lower])
-        asked[word] = np.uint16(below + (place - lower) * (needs[lower + 1] - below) + 1e-3)
+    last = needs.size - 1.001
+    # Per place the photons, and how many more the next asks.
+    photons = np.zeros((needs.size, 2))
+    photons[:, 0] = needs
+    photons[:-1, 1] = photons[1:, 0] - photons[:-1, 0]
+    part, below, step = np.empty(CHUNK), np.empty(CHUNK), np.empty(CHUNK)
+    lower = np.empty(CHUNK, np.int32)
+    # Look-ups, with unsigned numbers, apart from arithmetic: this then runs on many words at once.
+    zero, one = np.uint64(0), np.uint64(1)
+    for start in range(0, asked.size, CHUNK):
+        length = min(CHUNK, asked.size - start)
+        nodes = node_of_word[start : start + length]
+        bins = word_bin[start : start + length]
+        result = asked[start : start + length]
+        for w in range(length):
+            below[w] = lift[np.uint64(bins[w] if bins[w] > 0 else 0)]
+        for w in range(length):
+            place = nodes[w] + below[w]
+            place = 0.0 if place < 0.0 else place
+            place = last if place > last else place
+            lower[w] = np.int32(place)
+            part[w] = place - lower[w]
+        for w in range(length):
+            where = np.uint64(lower[w])
+            below[w] = photons[where, zero]
+            step[w] = photons[where, one]
+        for w in range(length):
+            number = np.int32(below[w] + part[w] * step[w] + 1e-3)
+            result[w] = np.uint16(number) if bins[w] >= 0 else np.uint16(65535)
+
+
+@kernel
+def ask_less(
+    asked: npt.NDArray[np.uint16], before: npt.NDArray[np.uint16], less: npt.NDArray[np.bool_]
+) -> bool:
+    """Tell which runs of ``CHUNK`` words ask less than before anywhere, and whether any does."""
+    some = False
+    for run in range(less.size):
+        number = 0
+        for word in range(run * CHUNK, min((run + 1) * CHUNK, asked.size)):
+            number += asked[word] < before[word]
+        less[run] = number > 0
+        some |= number > 0
+    return some
 
 
 @kernel

@@ -20,14 +20,27 @@ _CHUNK = 256
 @kernel
 def sum_words(planes: Words, group: npt.NDArray[np.int32], sums: npt.NDArray[np.int64]) -> None:
     """Add what the planes hold to the sum of the group of each word; group -1 is left out."""
-    for word in range(planes.shape[1]):
-        where = group[word]
-        if where < 0:
-            continue
-        total = 0
+    held = np.empty(_CHUNK, np.int64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        held[:] = 0
         for k in range(planes.shape[0]):
-            total += count_ones(planes[k, word]) << k
-        sums[where] += total
+            plane = planes[k, start : start + length]
+            for w in range(length):
+                held[w] += count_ones(plane[w]) << k
+        # Words side by side are often of the same group.
+        before = -1
+        total = 0
+        for w in range(length):
+            where = group[start + w]
+            if where != before:
+                if before >= 0:
+                    sums[before] += total
+                before = where
+                total = 0
+            total += held[w]
+        if before >= 0:
+            sums[before] += total
 
 
 @kernel
@@ -166,6 +179,30 @@ def take_out(
 
 
 @kernel
+def withdraw(
+    planes: Words,
+    pixels: npt.NDArray[np.int32],
+    group: npt.NDArray[np.int32],
+    sums: npt.NDArray[np.int64],
+) -> None:
+    """Set pixels to zero in all planes, and subtract what they held from sums over groups.
+
+    Parameters
+    ----------
+    group
+        Group of every word, not -1 for those of the pixels.
+    """
+    one = np.uint64(1)
+    for number in range(pixels.size):
+        pixel = pixels[number]
+        word = pixel >> 6
+        bit = np.uint64(pixel & 63)
+        for k in range(planes.shape[0]):
+            sums[group[word]] -= np.int64(planes[k, word] >> bit & one) << k
+            planes[k, word] &= ~(one << bit)
+
+
+@kernel
 def at_least(planes: Words, word: int, limit: int) -> Any:
     """Return which of 64 counts are at least a limit that the planes can hold."""
     above = np.uint64(0)
@@ -177,6 +214,21 @@ def at_least(planes: Words, word: int, limit: int) -> Any:
             above |= equal & planes[k, word]
             equal &= ~planes[k, word]
     return above | equal
+
+
+@kernel
+def _find_words(planes: Words, limit: int, start: int, length: int, enough: Words) -> None:
+    """Find which counts of a run of words are at least a limit that the planes can hold."""
+    enough[:] = ~np.uint64(0)
+    # From the lowest bit on: a higher one outweighs all before it.
+    for k in range(planes.shape[0]):
+        plane = planes[k, start : start + length]
+        if limit >> k & 1:
+            for w in range(length):
+                enough[w] &= plane[w]
+        else:
+            for w in range(length):
+                enough[w] |= plane[w]
 
 
 @kernel
@@ -214,15 +266,20 @@ def count_flashes(
         in it.
     """
     full = (1 << planes.shape[0]) - 1
-    for word in range(planes.shape[1]):
-        if usable[word] == 0:
-            continue
-        bits = at_least(planes, word, min(least[group[word]], full)) & usable[word]
-        while bits:
-            pixel = 64 * word + lowest_one(bits)
-            bits &= bits - np.uint64(1)
-            if count_at(planes, places, counts, pixel) >= rare[ring[pixel]]:
-                flashes[pixel] += 1
+    lowest = min(np.int64(least.min()), full)
+    enough = np.empty(_CHUNK, np.uint64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        _find_words(planes, lowest, start, length, enough)
+        for word in range(start, start + length):
+            if enough[word - start] & usable[word] == 0:
+                continue
+            bits = at_least(planes, word, min(least[group[word]], full)) & usable[word]
+            while bits:
+                pixel = 64 * word + lowest_one(bits)
+                bits &= bits - np.uint64(1)
+                if count_at(planes, places, counts, pixel) >= rare[ring[pixel]]:
+                    flashes[pixel] += 1
 
 
 @kernel
@@ -255,16 +312,20 @@ def clip_counts(
     least = caps.min() + 1
     if least >= full:
         return
-    for word in range(planes.shape[1]):
-        bits = at_least(planes, word, least) & usable[word]
-        while bits:
-            bit = np.uint64(lowest_one(bits))
-            pixel = int(64 * word + np.int64(bit))
-            bits &= bits - np.uint64(1)
-            value: Any = 0
-            for k in range(planes.shape[0]):
-                value |= np.int64((planes[k, word] >> bit) & np.uint64(1)) << k
-            over = value - caps[ring[pixel]]
-            if value < full and over > 0 and find_place(left_out, pixel) < 0:
-                totals[pixel] -= np.uint32(over)
-                sums[group[word]] -= over
+    enough = np.empty(_CHUNK, np.uint64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        _find_words(planes, least, start, length, enough)
+        for word in range(start, start + length):
+            bits = enough[word - start] & usable[word]
+            while bits:
+                bit = np.uint64(lowest_one(bits))
+                pixel = int(64 * word + np.int64(bit))
+                bits &= bits - np.uint64(1)
+                value: Any = 0
+                for k in range(planes.shape[0]):
+                    value |= np.int64((planes[k, word] >> bit) & np.uint64(1)) << k
+                over = value - caps[ring[pixel]]
+                if value < full and over > 0 and find_place(left_out, pixel) < 0:
+                    totals[pixel] -= np.uint32(over)
+                    sums[group[word]] -= over

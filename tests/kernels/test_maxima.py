@@ -8,7 +8,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlsfind.kernels.maxima import background_at, mark_maxima, weigh_boxes
+from cxlsfind.kernels.maxima import (
+    background_at,
+    list_asked,
+    list_enough,
+    mark_maxima,
+    weigh_boxes,
+)
+from cxlsfind.kernels.plane_scan import ask_words
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -82,6 +89,43 @@ def test_background_is_above_zero() -> None:
     one = np.ones((1, 1), np.float32)
     background_at(np.array([130], np.int32), np.zeros(3), one, 12, ring, 64, background)
     assert background[0] == 1e-12
+
+
+@given(SEEDS, st.integers(0, 200))
+@settings(max_examples=30)
+def test_boxes_that_hold_enough(seed: int, number: int) -> None:
+    """Boxes are listed that hold what lies between two places, in whole photons."""
+    generator = np.random.default_rng(seed)
+    needs = np.sort(generator.integers(1, 40, 20)).astype(np.uint16)
+    places = np.where(
+        generator.random(number) < 0.3,
+        generator.integers(0, 18, number).astype(float),
+        generator.uniform(0, 18.9, number),
+    )
+    boxes = generator.integers(0, 40, number)
+    chosen = np.empty(number, np.int64)
+    n_chosen = list_enough(boxes, places, needs, 1e-3, chosen)
+    need = np.floor(np.interp(places, np.arange(20), needs) + 1e-3)
+    assert chosen[:n_chosen].tolist() == np.flatnonzero(boxes >= need).tolist()
+
+
+@given(SEEDS, st.integers(0, 200))
+@settings(max_examples=30)
+def test_boxes_that_hold_what_words_ask(seed: int, number: int) -> None:
+    """It is the number that all words are asked for."""
+    generator = np.random.default_rng(seed)
+    needs = np.sort(generator.integers(1, 40, 20)).astype(np.uint16)
+    node_of_word = generator.uniform(-5, 25, 60).astype(np.float32)
+    word_bin = generator.integers(0, 4, 60).astype(np.int32)
+    lift = generator.uniform(-5, 5, 4)
+    positions = np.sort(generator.choice(60 * 64, number, replace=False)).astype(np.int32)
+    boxes = generator.integers(0, 40, number)
+    asked = np.empty(60, np.uint16)
+    ask_words(node_of_word, word_bin, lift, needs, asked)
+    chosen = np.empty(number, np.int64)
+    n_chosen = list_asked(positions, boxes, node_of_word, word_bin, lift, needs, chosen)
+    expected = np.flatnonzero(boxes >= asked[positions // 64])
+    assert chosen[:n_chosen].tolist() == expected.tolist()
 
 
 @given(SEEDS, st.integers(1, 2), st.sampled_from([3.0, 60.0]), st.integers(0, 300))

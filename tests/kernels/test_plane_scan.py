@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlsfind.kernels.plane_scan import CHUNK, ask_words, scan_boxes
+from cxlsfind.kernels.plane_scan import CHUNK, ask_less, ask_words, scan_boxes
 
 
 def draw(
@@ -195,3 +195,18 @@ def test_whole_places_ask_what_they_need() -> None:
     for shift in (0.0, 0.1, 1.7):
         ask_words(words - np.float32(shift), np.zeros(6, np.int32), np.array([shift]), needs, asked)
         assert asked.tolist() == needs[:6].tolist()
+
+
+@pytest.mark.parametrize("n_words", [1, CHUNK - 1, CHUNK, 3 * CHUNK + 7])
+def test_runs_that_ask_less(n_words: int) -> None:
+    """Runs are told in which a word asks less; one that asks more makes no difference."""
+    generator = np.random.default_rng(n_words)
+    before = generator.integers(1, 2**16 - 1, n_words).astype(np.uint16)
+    less = np.ones(-(-n_words // CHUNK), np.bool_)
+    assert not ask_less(before, before, less)
+    assert not ask_less(before + np.uint16(1), before, less)
+    assert not less.any()
+    asked = before.copy()
+    asked[-1] -= 1
+    assert ask_less(asked, before, less)
+    assert less.tolist() == [False] * (len(less) - 1) + [True]

@@ -11,12 +11,18 @@ from cxlsfind.finding.poisson.background import Background
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
-from cxlsfind.finding.poisson.thresholds import LOWEST_SCORE, MAXIMUM_RADIUS, NullTail
+from cxlsfind.finding.poisson.thresholds import LOWEST_SCORE, MAXIMUM_RADIUS, ROUNDING, NullTail
 from cxlsfind.finding.poisson.tiles import SIDE
 from cxlsfind.kernels.background_maps import find_directions, lowest_of_words
 from cxlsfind.kernels.likelihood import score_positions
-from cxlsfind.kernels.maxima import background_at, mark_maxima, weigh_boxes
-from cxlsfind.kernels.plane_scan import CHUNK, ask_words, scan_boxes
+from cxlsfind.kernels.maxima import (
+    background_at,
+    list_asked,
+    list_enough,
+    mark_maxima,
+    weigh_boxes,
+)
+from cxlsfind.kernels.plane_scan import CHUNK, ask_less, ask_words, scan_boxes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -65,6 +71,28 @@ class Crowd:
     asked: npt.NDArray[np.uint16]
 
 
+def strong_part(
+    crowd: Crowd,
+    around: Surroundings,
+    tail: NullTail,
+    node_of_word: npt.NDArray[np.float32],
+    scale: npt.NDArray[np.float32],
+) -> Crowd:
+    """Return the pixels whose box holds what is asked of proper spots, as by :func:`ask_boxes`."""
+    strong = np.empty(len(crowd.position), np.int64)
+    n_strong = list_asked(
+        crowd.position,
+        crowd.box,
+        node_of_word,
+        around.word_bin,
+        _lift(around, tail, scale),
+        tail.strong_needs,
+        strong,
+    )
+    strong = strong[:n_strong]
+    return Crowd(crowd.position[strong], crowd.box[strong], crowd.asked)
+
+
 class Scanner:
     """Finds candidates; owns the memory for their list, so one per thread."""
 
@@ -87,8 +115,8 @@ class Scanner:
         known: Crowd,
     ) -> Crowd:
         """Return the pixels of a frame that were crowded before, and what less is asked of."""
-        less = np.add.reduceat(asked < known.asked, np.arange(0, len(asked), CHUNK)) > 0
-        if not less.any():
+        less = np.empty(-(-len(asked) // CHUNK), np.bool_)
+        if not ask_less(asked, known.asked, less):
             return known
         old = ~less[known.position // (WORD * CHUNK)]
         new = self._scan(frame, around, asked, less)
@@ -146,16 +174,17 @@ class Scanner:
         background = expected_photons(background, tail.n_pulses)
         places = tail.places(background)
         # The scan asked the darkest pixel of a word; the tail holds for this pixel's level.
-        enough = crowd.box >= tail.box_needs_at(places)
+        enough = np.empty(len(places), np.int64)
+        enough = enough[: list_enough(crowd.box, places, tail.box_needs, ROUNDING, enough)]
         positions, background, places = crowd.position[enough], background[enough], places[enough]
         below = places.astype(np.int64)
         direction = directions_at(positions, around, len(tail.tables))
         scores = self._scores(frame, around, tail, positions, below, direction)
         # The others are no maxima that are kept, and hide none.
-        fair = scores >= LOWEST_SCORE
+        fair = np.flatnonzero(scores >= LOWEST_SCORE)
         positions, scores, background = positions[fair], scores[fair], background[fair]
         places, below, direction = places[fair], below[fair], direction[fair]
-        kept = np.empty(positions.size, np.bool_)
+        largest = np.empty(positions.size, np.bool_)
         # Which of two neighbours is the larger is asked at the lower node, as for the tail.
         mark_maxima(
             positions,
@@ -164,8 +193,9 @@ class Scanner:
             BRIGHT_SCORE,
             stride,
             MAXIMUM_RADIUS,
-            kept,
+            largest,
         )
+        kept = np.flatnonzero(largest)
         positions, places, below = positions[kept], places[kept], below[kept]
         above = self._scores(frame, around, tail, positions, below + 1, direction[kept])
         at_nodes = np.column_stack([scores[kept], above]).astype(np.float64)
@@ -188,8 +218,8 @@ class Scanner:
     ) -> npt.NDArray[np.float32]:
         scores = np.empty(positions.size, np.float32)
         for number, tables in enumerate(tail.tables):
-            here = np.flatnonzero(direction == number)
-            part = np.empty(here.size, np.float32)
+            here = slice(None) if len(tail.tables) == 1 else np.flatnonzero(direction == number)
+            part = np.empty(len(positions[here]), np.float32)
             score_positions(
                 frame.planes,
                 frame.place,
@@ -252,12 +282,18 @@ def ask_boxes(
     needs
         Photons by node.
     """
-    middle = np.arange(around.n_bins) * RINGS_PER_BIN + RINGS_PER_BIN // 2
-    values = scale[np.minimum(middle, len(scale) - 1)].astype(np.float64)
-    lift = np.log(np.maximum(values, 1e-300)) / tail.log_step
     asked = np.empty(around.canvas.n_words, np.uint16)
+    lift = _lift(around, tail, scale)
     ask_words(node_of_word, around.word_bin, lift, needs, asked)
     return asked
+
+
+def _lift(around: Surroundings, tail: NullTail, scale: npt.NDArray[np.float32]) -> FloatArray:
+    """Return by how many nodes a scale lifts the bins of radius."""
+    middle = np.arange(around.n_bins) * RINGS_PER_BIN + RINGS_PER_BIN // 2
+    values = scale[np.minimum(middle, len(scale) - 1)].astype(np.float64)
+    lift: FloatArray = np.log(np.maximum(values, 1e-300)) / tail.log_step
+    return lift
 
 
 def nodes_of_words(

@@ -29,7 +29,7 @@ from cxlsfind.finding.poisson.surroundings import Surroundings, survey
 from cxlsfind.finding.poisson.thresholds import tail_of
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.kernels.plane_canvas import clear_pixels
+from cxlsfind.kernels.plane_sums import withdraw
 from cxlsfind.records import PlaneFrame
 
 #: Peaks are reported down to this many times the false peaks asked for.
@@ -111,17 +111,19 @@ class PoissonFinder:
         zones = zone_sums(bins)
         zones[dark] = 0.0
         cuts = [0, *split_at_changes(zones), len(placed)]
-        around = self._without_liars(placed, bins, dark, cuts)
+        around, known = self._without_liars(placed, bins, dark, cuts)
         lying = np.flatnonzero(self._around.usable & ~around.usable).astype(np.int32)
-        for frame in placed:
-            clear_pixels(frame.planes, lying)
+        for frame, row in zip(placed, bins, strict=True):
+            withdraw(frame.planes, lying, around.word_bin, row)
         brightest = np.median(totals[~dark]) if not dark.all() else 0.0
         results: list[PoissonResult] = []
         for start, stop in pairwise(cuts):
             part = placed[start:stop]
-            sums = Sums(
-                total_counts([frame.planes for frame in part], canvas), bin_sums(part, around)
-            )
+            sky = known.pop(start, None)
+            if sky is None:
+                sky = total_counts([frame.planes for frame in part], canvas)
+            sky[lying] = 0
+            sums = Sums(sky, bins[start:stop])
             stretch = learn_stretch(part, around, sums, self._scanner, self._tail)
             lost = len(cuts) > 2 and np.median(totals[start:stop]) < _NO_JET_SHARE * brightest
             lit = FrameClass.NO_JET if lost else FrameClass.BLANK
@@ -139,9 +141,13 @@ class PoissonFinder:
         bins: npt.NDArray[np.int64],
         dark: npt.NDArray[np.bool_],
         cuts: Sequence[int],
-    ) -> Surroundings:
-        """Return the surroundings less the pixels that lie in any stretch of the block."""
+    ) -> tuple[Surroundings, dict[int, npt.NDArray[np.uint32]]]:
+        """Return the surroundings less the pixels that lie in any stretch of the block.
+
+        And, by their first frames, the sums over stretches that are lit throughout.
+        """
         around = self._around
+        known = {}
         lying = [np.empty(0, np.int32)]
         for start, stop in pairwise(cuts):
             lit = [t for t in range(start, stop) if not dark[t]]
@@ -152,7 +158,9 @@ class PoissonFinder:
             nothing = [np.empty(0, np.int32)] * len(lit)
             rough = estimate_background(Sums(totals, bins[lit]), around, nothing, with_tiles=True)
             lying.append(find_lying(part, around, rough, totals))
-        return around.without(np.unique(np.concatenate(lying)))
+            if len(lit) == stop - start:
+                known[start] = totals
+        return around.without(np.unique(np.concatenate(lying))), known
 
     def _find_frame(
         self,

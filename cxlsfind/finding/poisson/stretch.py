@@ -22,8 +22,9 @@ from cxlsfind.finding.poisson.candidates import (
     Scanner,
     ask_boxes,
     nodes_of_words,
+    strong_part,
 )
-from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
+from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
 from cxlsfind.finding.poisson.sharing import measure_sharing
 from cxlsfind.finding.poisson.streaks import measure_streaks
@@ -172,7 +173,7 @@ def _look(
         crowd = scanner.crowd(frame, around, asked)
     else:
         crowd = scanner.more_crowd(frame, around, asked, known)
-    strong = _strong_part(crowd, ask_boxes(around, tail, nodes, scale, tail.strong_needs))
+    strong = strong_part(crowd, around, tail, nodes, scale)
     level = rough.profile * scale
     found = scanner.score(frame, around, tail, strong, level, rough.factor)
     return crowd, _significant(found, around, tail)
@@ -184,12 +185,6 @@ def _is_settled(old: Background, new: Background, around: Surroundings) -> bool:
     after = new.profile * new.scales.mean(axis=0)
     change = np.abs(after / np.maximum(before, 1e-300) - 1.0)
     return bool(np.average(change > _SETTLED, weights=around.ring_sizes) < _UNSETTLED_PART)
-
-
-def _strong_part(crowd: Crowd, asked: npt.NDArray[np.uint16]) -> Crowd:
-    """Return the pixels whose box holds what is asked of proper spots."""
-    strong = crowd.box >= asked[crowd.position // WORD]
-    return Crowd(crowd.position[strong], crowd.box[strong], asked)
 
 
 def _significant(found: Candidates, around: Surroundings, tail: NullTail) -> Candidates:
