@@ -1,4 +1,4 @@
-"""Sums over pixels for sixteen components of a score at once, for kernels.
+"""Sixteen numbers at once, for kernels: components of a score, and pixels of a word.
 
 As in :mod:`~cxlsfind.kernels._memory` arguments are uint64, addresses mostly, and nothing checks
 bounds.
@@ -116,4 +116,40 @@ def spread_counts(
         Number of pixels.
     counts
         Result, float32; there is room for a multiple of sixteen.
+    """
+
+
+def _emit_spread_word(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    planes, stride, n_planes, target = arguments
+    half = ir.IntType(32)
+    halves = ir.VectorType(half, 16)
+    with builder.goto_entry_block():
+        values = [builder.alloca(halves) for _ in range(4)]
+    for value in values:
+        builder.store(ir.Constant(halves, [0] * 16), value)
+    with cgutils.for_range(builder, n_planes) as loop:
+        plane = _load(builder, builder.add(planes, builder.mul(loop.index, stride)), _WORD)
+        up = _fill(builder, builder.trunc(loop.index, half), halves)
+        for number, value in enumerate(values):
+            part = builder.lshr(plane, ir.Constant(_WORD, 16 * number))
+            bits = _fill(builder, builder.trunc(part, half), halves)
+            bits = builder.lshr(bits, ir.Constant(halves, list(range(16))))
+            bits = builder.shl(builder.and_(bits, ir.Constant(halves, [1] * 16)), up)
+            builder.store(builder.or_(builder.load(value), bits), value)
+    for number, value in enumerate(values):
+        _store(builder, builder.load(value), builder.add(target, ir.Constant(_WORD, 64 * number)))
+
+
+@_machine_code(_emit_spread_word)
+def spread_word(
+    planes: np.uint64, stride: np.uint64, n_planes: np.uint64, target: np.uint64
+) -> None:
+    """Write out the numbers of the 64 pixels of a word.
+
+    Parameters
+    ----------
+    planes, stride, n_planes
+        Address of the word in the first plane, bytes from plane to plane, and number of planes.
+    target
+        Result, uint32.
     """

@@ -226,3 +226,67 @@ def mark_maxima(
                 else:
                     is_maximum[other] = False
                 other += 1
+
+
+@kernel
+def mark_windows(
+    positions: npt.NDArray[np.int32],
+    halves: npt.NDArray[np.int64],
+    usable: Words,
+    stride: int,
+    marked: Words,
+) -> int:
+    """Mark the usable pixels of square windows.
+
+    Parameters
+    ----------
+    positions
+        Middles of the windows: canvas pixels.
+    halves
+        Half the sides, below 32; windows are cut where the canvas begins and ends.
+    usable
+        Usable pixels, as the bits of words.
+    marked
+        Result, as the bits of words; zeros before.
+
+    Returns
+    -------
+    Number of pixels that are marked.
+    """
+    one = np.uint64(1)
+    number_marked = 0
+    for number in range(positions.size):
+        half = halves[number]
+        width = 2 * half + 1
+        line = (one << np.uint64(width)) - one
+        for dss in range(-half, half + 1):
+            start = positions[number] + dss * stride - half
+            bits = line
+            if start < 0:
+                bits = line >> np.uint64(-start) if start > -width else np.uint64(0)
+                start = 0
+            word = start >> 6
+            shift = np.uint64(start & 63)
+            for step in range(2):
+                if bits == 0 or word + step >= marked.size:
+                    break
+                mine = bits << shift if step == 0 else bits >> one >> (np.uint64(63) - shift)
+                mine &= usable[word + step] & ~marked[word + step]
+                marked[word + step] |= mine
+                number_marked += count_ones(mine)
+    return number_marked
+
+
+@kernel
+def take_marked(marked: Words, pixels: npt.NDArray[np.int32]) -> None:
+    """List the pixels that are marked, ascending, and set all bits back to zero."""
+    n = 0
+    for word in range(marked.size):
+        bits = marked[word]
+        if bits == 0:
+            continue
+        while bits:
+            pixels[n] = 64 * word + lowest_one(bits)
+            n += 1
+            bits &= bits - np.uint64(1)
+        marked[word] = 0

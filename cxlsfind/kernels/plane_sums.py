@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cxlsfind.kernels._components import spread_word
 from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels.bits import count_ones, lowest_one
 from cxlsfind.kernels.plane_canvas import count_at, find_place
@@ -93,14 +94,15 @@ def spread_totals(totals: Words, values: npt.NDArray[np.uint32]) -> None:
     values
         Result, 64 per word; overwritten.
     """
-    values[:] = 0
-    for k in range(totals.shape[0]):
-        bit = np.uint32(1 << k)
-        for word in range(totals.shape[1]):
-            bits = totals[k, word]
-            while bits:
-                values[64 * word + lowest_one(bits)] |= bit
-                bits &= bits - np.uint64(1)
+    stride = np.uint64(8 * totals.shape[1])
+    first, target = np.uint64(totals.ctypes.data), np.uint64(values.ctypes.data)
+    for word in range(totals.shape[1]):
+        n_planes = totals.shape[0]
+        while n_planes > 0 and totals[n_planes - 1, word] == 0:
+            n_planes -= 1
+        spread_word(
+            first + np.uint64(8 * word), stride, np.uint64(n_planes), target + np.uint64(256 * word)
+        )
 
 
 @kernel
@@ -161,21 +163,28 @@ def take_out(
 
     Parameters
     ----------
+    pixels
+        Distinct, ascending.
     group
         Group of every word, not -1 for those of the pixels.
     totals
         Per canvas pixel.
     """
-    for number in range(pixels.size):
-        pixel = pixels[number]
-        word = pixel >> 6
-        value: Any = 0
+    one = np.uint64(1)
+    number = 0
+    while number < pixels.size:
+        # Pixels of the same word together.
+        word = pixels[number] >> 6
+        mine = np.uint64(0)
+        while number < pixels.size and pixels[number] >> 6 == word:
+            mine |= one << np.uint64(pixels[number] & 63)
+            number += 1
         for k in range(planes.shape[0]):
-            bit = (planes[k, word] >> np.uint64(pixel & 63)) & np.uint64(1)
-            value |= np.int64(bit) << k
-        if value:
-            totals[pixel] -= np.uint32(value)
-            sums[group[word]] -= value
+            bits = planes[k, word] & mine
+            sums[group[word]] -= count_ones(bits) << k
+            while bits:
+                totals[64 * word + lowest_one(bits)] -= np.uint32(1 << k)
+                bits &= bits - one
 
 
 @kernel
@@ -217,8 +226,15 @@ def at_least(planes: Words, word: int, limit: int) -> Any:
 
 
 @kernel
-def _find_words(planes: Words, limit: int, start: int, length: int, enough: Words) -> None:
-    """Find which counts of a run of words are at least a limit that the planes can hold."""
+def _find_words(
+    planes: Words, usable: Words, limit: int, start: int, length: int, enough: Words
+) -> bool:
+    """Find which counts of a run of words are at least a limit that the planes can hold.
+
+    Returns
+    -------
+    Whether a usable one is.
+    """
     enough[:] = ~np.uint64(0)
     # From the lowest bit on: a higher one outweighs all before it.
     for k in range(planes.shape[0]):
@@ -229,16 +245,36 @@ def _find_words(planes: Words, limit: int, start: int, length: int, enough: Word
         else:
             for w in range(length):
                 enough[w] |= plane[w]
+    good = usable[start : start + length]
+    some = np.uint64(0)
+    for w in range(length):
+        enough[w] &= good[w]
+        some |= enough[w]
+    return bool(some != 0)
 
 
 @kernel
-def lit_pixels(planes: Words) -> Words:
-    """Return the pixels that hold anything, as one plane of bits; shape (1, words)."""
-    lit = np.zeros((1, planes.shape[1]), np.uint64)
-    for k in range(planes.shape[0]):
-        for word in range(planes.shape[1]):
-            lit[0, word] |= planes[k, word]
-    return lit
+def add_lit(planes: Words, totals: Words) -> None:
+    """Add one to the totals of pixels that hold anything; totals are bit planes, as above."""
+    carry = np.empty(_CHUNK, np.uint64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        carry[:] = 0
+        for k in range(planes.shape[0]):
+            plane = planes[k, start : start + length]
+            for w in range(length):
+                carry[w] |= plane[w]
+        for k in range(totals.shape[0]):
+            sums = totals[k, start : start + length]
+            some = np.uint64(0)
+            for w in range(length):
+                a = sums[w]
+                c = carry[w]
+                sums[w] = a ^ c
+                carry[w] = a & c
+                some |= carry[w]
+            if some == 0:
+                break
 
 
 @kernel
@@ -270,9 +306,10 @@ def count_flashes(
     enough = np.empty(_CHUNK, np.uint64)
     for start in range(0, planes.shape[1], _CHUNK):
         length = min(_CHUNK, planes.shape[1] - start)
-        _find_words(planes, lowest, start, length, enough)
+        if not _find_words(planes, usable, lowest, start, length, enough):
+            continue
         for word in range(start, start + length):
-            if enough[word - start] & usable[word] == 0:
+            if enough[word - start] == 0:
                 continue
             bits = at_least(planes, word, min(least[group[word]], full)) & usable[word]
             while bits:
@@ -315,9 +352,10 @@ def clip_counts(
     enough = np.empty(_CHUNK, np.uint64)
     for start in range(0, planes.shape[1], _CHUNK):
         length = min(_CHUNK, planes.shape[1] - start)
-        _find_words(planes, least, start, length, enough)
+        if not _find_words(planes, usable, least, start, length, enough):
+            continue
         for word in range(start, start + length):
-            bits = enough[word - start] & usable[word]
+            bits = enough[word - start]
             while bits:
                 bit = np.uint64(lowest_one(bits))
                 pixel = int(64 * word + np.int64(bit))

@@ -13,6 +13,8 @@ from cxlsfind.kernels.maxima import (
     list_asked,
     list_enough,
     mark_maxima,
+    mark_windows,
+    take_marked,
     weigh_boxes,
 )
 from cxlsfind.kernels.plane_scan import ask_words
@@ -149,3 +151,34 @@ def test_maxima_are_marked(seed: int, radius: int, bright: float, number: int) -
             return is_bright, float(value), -which
 
         assert marks[mine] == (max(np.flatnonzero(near), key=rank) == mine)
+
+
+@given(SEEDS, st.integers(0, 30), st.integers(0, 31), st.sampled_from([64, 192]))
+@settings(max_examples=60)
+def test_windows_are_marked(
+    naive_canvas: ModuleType, seed: int, number: int, largest: int, stride: int
+) -> None:
+    """Usable pixels of windows are listed once each, and the marks are gone afterwards.
+
+    Windows that leave a row go on in the next, and end where the canvas ends.
+    """
+    generator = np.random.default_rng(seed)
+    size = 40 * stride
+    usable = generator.random(size) < 0.9
+    positions = np.sort(generator.choice(size, number, replace=False)).astype(np.int32)
+    if number > 1:
+        positions[[0, -1]] = 0, size - 1
+    halves = generator.integers(0, largest + 1, number)
+    marked = np.zeros(size // 64, np.uint64)
+    n_marked = mark_windows(positions, halves, naive_canvas.words_of(usable), stride, marked)
+    expected = np.zeros(size, np.bool_)
+    for position, half in zip(positions.astype(np.int64), halves, strict=True):
+        steps = np.arange(-half, half + 1)
+        window = (position + steps[:, None] * stride + steps).ravel()
+        expected[window[(window >= 0) & (window < size)]] = True
+    pixels = np.flatnonzero(expected & usable)
+    assert n_marked == pixels.size
+    listed = np.empty(n_marked, np.int32)
+    take_marked(marked, listed)
+    assert np.array_equal(listed, pixels)
+    assert not marked.any()

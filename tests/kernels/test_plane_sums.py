@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxlsfind.kernels.plane_sums import (
+    add_lit,
     add_planes,
     clip_counts,
     count_flashes,
-    lit_pixels,
     multiply_neighbours,
     spread_totals,
     sum_words,
@@ -185,15 +185,24 @@ def test_counts_are_clipped(
     assert sums.tolist() == [10**9 - lost[group == k].sum() for k in range(3)]
 
 
-@given(st.integers(2, 6), st.sampled_from([0.0, 0.3, 9.0]), SEEDS)
-@settings(max_examples=10)
-def test_lit_pixels(naive_canvas: ModuleType, n_planes: int, mean: float, seed: int) -> None:
+@given(st.integers(1, 600), st.lists(st.integers(1, 8), min_size=1, max_size=12), SEEDS)
+@settings(max_examples=30)
+def test_lit_pixels_are_counted(
+    naive_canvas: ModuleType, n_words: int, numbers: list[int], seed: int
+) -> None:
     """A pixel is lit if any of its bits is set; the planes stay as they are."""
-    counts = naive_canvas.draw_counts(np.random.default_rng(seed), 640, mean, n_planes)
-    planes = naive_canvas.planes_of(counts, n_planes)
-    before = planes.copy()
-    assert np.array_equal(lit_pixels(planes), naive_canvas.words_of(counts > 0)[None, :])
-    assert np.array_equal(planes, before)
+    generator = np.random.default_rng(seed)
+    totals = np.zeros((len(numbers).bit_length(), n_words), np.uint64)
+    expected = np.zeros(64 * n_words, np.int64)
+    for n_planes in numbers:
+        counts = generator.integers(0, 2**n_planes, 64 * n_words)
+        counts[generator.random(64 * n_words) < 0.5] = 0
+        planes = naive_canvas.planes_of(counts, n_planes)
+        before = planes.copy()
+        add_lit(planes, totals)
+        assert np.array_equal(planes, before)
+        expected += counts > 0
+    assert np.array_equal(naive_canvas.counts_of(totals), expected)
 
 
 @given(
