@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from cxlsfind.kernels._memory import _WORD, _load, _machine_code, _store
+from cxlsfind.kernels._memory import _WORD, load, machine_code, store
 
 _SINGLE: Final = ir.FloatType()
 _SIXTEEN: Final = ir.VectorType(_SINGLE, 16)
@@ -46,18 +46,18 @@ def _emit_weigh(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     flags = builder.icmp_unsigned("<", lanes, _fill(builder, n_components, _LANES))
     with builder.goto_entry_block():
         total = builder.alloca(_SIXTEEN)
-    builder.store(_load(builder, sums, _SIXTEEN), total)
+    builder.store(load(builder, sums, _SIXTEEN), total)
     with cgutils.for_range(builder, number) as loop:
         eight, four = ir.Constant(_WORD, 8), ir.Constant(_WORD, 4)
-        row = _load(builder, builder.add(rows, builder.mul(loop.index, eight)), _WORD)
+        row = load(builder, builder.add(rows, builder.mul(loop.index, eight)), _WORD)
         at = builder.add(weights, builder.mul(loop.index, four))
-        weight = _fill(builder, _load(builder, at, _SINGLE), _SIXTEEN)
+        weight = _fill(builder, load(builder, at, _SINGLE), _SIXTEEN)
         product = builder.fmul(weight, _load_some(builder, row, flags))
         builder.store(builder.fadd(builder.load(total), product), total)
-    _store(builder, builder.load(total), sums)
+    store(builder, builder.load(total), sums)
 
 
-@_machine_code(_emit_weigh)
+@machine_code(_emit_weigh)
 def add_weighted(
     rows: np.uint64,
     weights: np.uint64,
@@ -93,16 +93,16 @@ def _emit_spread(_: Any, builder: Any, __: Any, arguments: Any) -> None:
         builder.store(ir.Constant(_LANES, [0] * 16), value)
         with cgutils.for_range(builder, n_planes) as loop:
             at = builder.add(planes, builder.mul(loop.index, ir.Constant(_WORD, 8)))
-            plane = _fill(builder, _load(builder, at, _WORD), _LANES)
+            plane = _fill(builder, load(builder, at, _WORD), _LANES)
             bit = builder.and_(builder.lshr(plane, places), one)
             bit = builder.shl(bit, _fill(builder, loop.index, _LANES))
             builder.store(builder.or_(builder.load(value), bit), value)
         short = builder.trunc(builder.load(value), ir.VectorType(ir.IntType(32), 16))
         to = builder.add(counts, builder.mul(start, ir.Constant(_WORD, 4)))
-        _store(builder, builder.sitofp(short, _SIXTEEN), to)
+        store(builder, builder.sitofp(short, _SIXTEEN), to)
 
 
-@_machine_code(_emit_spread)
+@machine_code(_emit_spread)
 def spread_counts(
     planes: np.uint64, n_planes: np.uint64, number: np.uint64, counts: np.uint64
 ) -> None:
@@ -128,7 +128,7 @@ def _emit_spread_word(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     for value in values:
         builder.store(ir.Constant(halves, [0] * 16), value)
     with cgutils.for_range(builder, n_planes) as loop:
-        plane = _load(builder, builder.add(planes, builder.mul(loop.index, stride)), _WORD)
+        plane = load(builder, builder.add(planes, builder.mul(loop.index, stride)), _WORD)
         up = _fill(builder, builder.trunc(loop.index, half), halves)
         for number, value in enumerate(values):
             part = builder.lshr(plane, ir.Constant(_WORD, 16 * number))
@@ -137,10 +137,10 @@ def _emit_spread_word(_: Any, builder: Any, __: Any, arguments: Any) -> None:
             bits = builder.shl(builder.and_(bits, ir.Constant(halves, [1] * 16)), up)
             builder.store(builder.or_(builder.load(value), bits), value)
     for number, value in enumerate(values):
-        _store(builder, builder.load(value), builder.add(target, ir.Constant(_WORD, 64 * number)))
+        store(builder, builder.load(value), builder.add(target, ir.Constant(_WORD, 64 * number)))
 
 
-@_machine_code(_emit_spread_word)
+@machine_code(_emit_spread_word)
 def spread_word(
     planes: np.uint64, stride: np.uint64, n_planes: np.uint64, target: np.uint64
 ) -> None:

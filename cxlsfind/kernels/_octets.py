@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
-from cxlsfind.kernels._memory import _OCTET, _WORD, _load, _machine_code, _store
+from cxlsfind.kernels._memory import _OCTET, _WORD, load, machine_code, store
 
 _NOTHING: Final = ir.Constant(_OCTET, [0] * 8)
 _ALL: Final = ir.Constant(_OCTET, [-1] * 8)
@@ -67,27 +67,26 @@ def _emit_rows(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     with cgutils.for_range(builder, n_planes) as loop:
         here = builder.add(source, builder.mul(loop.index, stride))
         lines = [
-            _load(builder, place)
-            for place in (builder.sub(here, row), here, builder.add(here, row))
+            load(builder, place) for place in (builder.sub(here, row), here, builder.add(here, row))
         ]
         for one, line in zip(every, lines, strict=True):
             builder.store(builder.and_(builder.load(one), line), one)
         result = adder.add(*lines)
-        _store(builder, result, builder.add(target, builder.mul(loop.index, target_stride)))
+        store(builder, result, builder.add(target, builder.mul(loop.index, target_stride)))
     above = builder.add(target, builder.mul(n_planes, target_stride))
     low, high = adder.rest()
-    _store(builder, low, above)
-    _store(builder, high, builder.add(above, target_stride))
+    store(builder, low, above)
+    store(builder, high, builder.add(above, target_stride))
     a, b, c = (builder.load(one) for one in every)
-    _store(builder, builder.or_(builder.or_(a, b), c), full)
+    store(builder, builder.or_(builder.or_(a, b), c), full)
 
 
 def _neighbours(builder: Any, address: Any) -> tuple[Any, Any, Any]:
     """Return the pixels to the left of those at an address, these, and those to the right."""
     eight = ir.Constant(_WORD, 8)
-    line = _load(builder, address)
-    before = _load(builder, builder.sub(address, eight))
-    after = _load(builder, builder.add(address, eight))
+    line = load(builder, address)
+    before = load(builder, builder.sub(address, eight))
+    after = load(builder, builder.add(address, eight))
     left = builder.or_(builder.shl(line, _ONE), builder.lshr(before, _TOP))
     right = builder.or_(builder.lshr(line, _ONE), builder.shl(after, _TOP))
     return left, line, right
@@ -95,14 +94,14 @@ def _neighbours(builder: Any, address: Any) -> tuple[Any, Any, Any]:
 
 def _emit_columns(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
     source, stride, n_planes, needs, full, sums, found = arguments
-    wanted = builder.zext(_load(builder, needs, _SHORTS), _OCTET)
+    wanted = builder.zext(load(builder, needs, _SHORTS), _OCTET)
     adder = _Adder(builder)
     with builder.goto_entry_block():
         enough = builder.alloca(_OCTET)
     builder.store(_ALL, enough)
 
     def settle(bit: Any, number: Any) -> None:
-        _store(builder, bit, builder.add(sums, builder.mul(number, stride)))
+        store(builder, bit, builder.add(sums, builder.mul(number, stride)))
         places = _NOTHING
         for lane in range(8):
             places = builder.insert_element(places, number, ir.Constant(ir.IntType(32), lane))
@@ -128,7 +127,7 @@ def _emit_columns(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
     result = builder.and_(builder.load(enough), builder.sext(possible, _OCTET))
     for line in _neighbours(builder, full):
         result = builder.or_(result, line)
-    _store(builder, result, found)
+    store(builder, result, found)
     some = ir.Constant(_WORD, 0)
     for lane in range(8):
         word = builder.extract_element(result, ir.Constant(ir.IntType(32), lane))
@@ -136,7 +135,7 @@ def _emit_columns(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
     return some
 
 
-@_machine_code(_emit_rows)
+@machine_code(_emit_rows)
 def add_rows(
     source: np.uint64,
     stride: np.uint64,
@@ -161,7 +160,7 @@ def add_rows(
     """
 
 
-@_machine_code(_emit_columns)
+@machine_code(_emit_columns)
 def add_columns(
     source: np.uint64,
     stride: np.uint64,
