@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ import numpy.typing as npt
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.models.peak import PEAK_WINDOW
 from cxlsfind.records import PeakArray
+
+#: Patches hold 16 bits; a brighter pixel adds nothing to what is certain.
+_LARGEST_COUNT: Final = 65535
 
 
 class PatchPixels(NamedTuple):
@@ -25,6 +29,73 @@ class PatchPixels(NamedTuple):
 
     pixel: npt.NDArray[np.int64]
     inside: npt.NDArray[np.bool_]
+
+
+class Patches(NamedTuple):
+    """What is around candidates, as the peak model takes it.
+
+    Parameters
+    ----------
+    counts
+        Photons, (n, 11, 11), uint16; 0 at unusable pixels.
+    background
+        Expected background photons per pixel, (n, 11, 11), float32.
+    mask
+        1 at usable pixels, 0 elsewhere, (n, 11, 11), uint8.
+    """
+
+    counts: npt.NDArray[np.uint16]
+    background: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.uint8]
+
+
+class FrameArrays(NamedTuple):
+    """What is known of every pixel of the frame array, and how a candidate's pixels are found.
+
+    Parameters
+    ----------
+    layout
+        Of the frame array.
+    radius_bins
+        Radius bin of every pixel, -1 outside every panel; int32.
+    usable
+        Which pixels were used; bool.
+    """
+
+    layout: Layout
+    radius_bins: npt.NDArray[np.int32]
+    usable: npt.NDArray[np.bool_]
+
+
+def cut_patches(
+    peaks: PeakArray,
+    profile: npt.NDArray[np.floating],
+    arrays: FrameArrays,
+    counts_at: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.integer[Any]]],
+) -> Patches:
+    """Cut what is around candidates out of a frame.
+
+    Parameters
+    ----------
+    profile
+        Background photons per pixel of each radius bin.
+    counts_at
+        Returns the photons of pixels, given by their flat indices.
+    """
+    pixels = patch_pixels(peaks, arrays.layout)
+    mask = arrays.usable[pixels.pixel] & pixels.inside
+    counts = np.minimum(counts_at(pixels.pixel), _LARGEST_COUNT) * mask
+    background = patch_backgrounds(pixels, peaks, profile, arrays.radius_bins)
+    return Patches(counts.astype(np.uint16), background, mask.astype(np.uint8))
+
+
+def join_patches(parts: Sequence[Patches]) -> Patches:
+    """Return the patches of several frames, one frame after the other."""
+    shape = (0, PEAK_WINDOW, PEAK_WINDOW)
+    nothing = Patches(
+        np.empty(shape, np.uint16), np.empty(shape, np.float32), np.empty(shape, np.uint8)
+    )
+    return Patches(*(np.concatenate(arrays) for arrays in zip(nothing, *parts, strict=True)))
 
 
 def patch_pixels(peaks: PeakArray, layout: Layout) -> PatchPixels:

@@ -13,7 +13,6 @@ import torch
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
 from cxlsfind.models.hit import (
     CANDIDATE_COLUMNS,
-    FLAGS,
     FRAME_COLUMNS,
     MOST_CANDIDATES,
     HitModel,
@@ -22,7 +21,7 @@ from cxlsfind.models.hit_inputs import Evidence, HitInputs, hit_inputs, without_
 from cxlsfind.models.hit_runner import HitRunner
 from cxlsfind.models.loading import make_golden
 from cxlsfind.models.torchscript import save_model, script_model
-from cxlsfind.records import PEAK_DTYPE
+from cxlsfind.records import FRAME_FLAGS, PEAK_DTYPE
 
 LIMIT = -8.0
 EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
@@ -71,7 +70,7 @@ def test_before_training_it_is_the_finder() -> None:
     verdict = HitModel().eval()(*tensors(inputs))
     expected = -np.logaddexp(-inputs.frame[:, 0].astype(np.float64), -8.0)
     np.testing.assert_allclose(verdict.log_odds.detach(), expected, rtol=1e-5, atol=1e-5)
-    assert verdict.flags.shape == (12, len(FLAGS))
+    assert verdict.flags.shape == (12, len(FRAME_FLAGS))
     assert (verdict.artefact == -8.0).all()
 
 
