@@ -103,9 +103,7 @@ class FrameJudge:
         evidence, probability, flags, is_artefact = weighed.evidence, np.nan, _NO_FLAGS, False
         if hits is not None:
             is_artefact = bool(hits.is_artefact[number])
-            factor = float(hits.log_odds[number])
-            p_value = 1.0 if is_artefact else evidence.p_value
-            evidence = Evidence(factor, p_value)
+            evidence = Evidence(float(hits.log_odds[number]), evidence.p_value)
             odds = float(np.clip(hits.artefact[number], -500.0, 500.0))
             probability = 1.0 / (1.0 + np.exp(-odds))
             ice, salt, precipitant, streak = hits.flags[number].tolist()

@@ -72,6 +72,7 @@ def write_outputs(
             settings=config.settings(),
             inputs=[config.input],
             notes=plan.notes,
+            models=plan.models.summary(),
         ),
         sources=TableSources(
             run.frames, run.groups, run.layout, run.masks, _mask_source(config, run.geometry)
