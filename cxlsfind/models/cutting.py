@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.models.peak import PEAK_WINDOW
-from cxlsfind.records import PeakArray
+from cxlsfind.records import PEAK_DTYPE, PeakArray
 
 #: Patches hold 16 bits; a brighter pixel adds nothing to what is certain.
 _LARGEST_COUNT: Final = 65535
@@ -68,25 +68,37 @@ class FrameArrays(NamedTuple):
 
 
 def cut_patches(
-    peaks: PeakArray,
-    profile: npt.NDArray[np.floating],
+    peaks: Sequence[PeakArray],
+    profiles: Sequence[npt.NDArray[np.floating]],
     arrays: FrameArrays,
-    counts_at: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.integer[Any]]],
-) -> Patches:
-    """Cut what is around candidates out of a frame.
+    counts_at: Callable[[int, npt.NDArray[np.int64]], npt.NDArray[np.integer[Any]]],
+) -> list[Patches]:
+    """Cut what is around candidates out of frames.
 
     Parameters
     ----------
-    profile
-        Background photons per pixel of each radius bin.
+    peaks
+        Candidates of each frame.
+    profiles
+        Background photons per pixel of each radius bin, for each frame.
     counts_at
-        Returns the photons of pixels, given by their flat indices.
+        Returns the photons of a frame, by its number, at pixels given by their flat indices.
     """
-    pixels = patch_pixels(peaks, arrays.layout)
+    together = np.concatenate([np.empty(0, PEAK_DTYPE), *peaks], dtype=PEAK_DTYPE)
+    pixels = patch_pixels(together, arrays.layout)
     mask = arrays.usable[pixels.pixel] & pixels.inside
-    counts = np.minimum(counts_at(pixels.pixel), _LARGEST_COUNT) * mask
-    background = patch_backgrounds(pixels, peaks, profile, arrays.radius_bins)
-    return Patches(counts.astype(np.uint16), background, mask.astype(np.uint8))
+    frame = np.repeat(np.arange(len(peaks)), [len(some) for some in peaks])
+    background = patch_backgrounds(pixels, together, np.array(profiles), frame, arrays.radius_bins)
+    patches = []
+    stop = 0
+    for number, some in enumerate(peaks):
+        rows = slice(stop, stop + len(some))
+        stop = rows.stop
+        counts = np.minimum(counts_at(number, pixels.pixel[rows]), _LARGEST_COUNT) * mask[rows]
+        patches.append(
+            Patches(counts.astype(np.uint16), background[rows], mask[rows].astype(np.uint8))
+        )
+    return patches
 
 
 def join_patches(parts: Sequence[Patches]) -> Patches:
@@ -106,13 +118,15 @@ def patch_pixels(peaks: PeakArray, layout: Layout) -> PatchPixels:
     peaks
         Array of :data:`~cxlsfind.records.PEAK_DTYPE`, with panel and position.
     """
-    windows = [layout.windows[panel] for panel in peaks["panel"].tolist()]
-    start = np.array([window.start for window in windows], np.int64)
-    stride = np.array([window.stride for window in windows], np.int64)
-    offset = np.array([layout.slabs[window.slab].offset for window in windows], np.int64)
+    table = np.array(
+        [
+            (at.start, at.stride, layout.slabs[at.slab].offset, at.height, at.width)
+            for at in layout.windows
+        ],
+        np.int64,
+    )
+    start, stride, offset, height, width = table[peaks["panel"]].T
     top, left = np.divmod(start - offset, np.maximum(stride, 1))
-    height = np.array([window.height for window in windows], np.int64)
-    width = np.array([window.width for window in windows], np.int64)
     steps = np.arange(PEAK_WINDOW) - PEAK_WINDOW // 2
     ss = (np.floor(peaks["ss"]).astype(np.int64) - top)[:, None, None] + steps[:, None]
     fs = (np.floor(peaks["fs"]).astype(np.int64) - left)[:, None, None] + steps
@@ -127,23 +141,26 @@ def patch_pixels(peaks: PeakArray, layout: Layout) -> PatchPixels:
 def patch_backgrounds(
     pixels: PatchPixels,
     peaks: PeakArray,
-    profile: npt.NDArray[np.floating],
+    profiles: npt.NDArray[np.floating],
+    frame: npt.NDArray[np.int64],
     radius_bins: npt.NDArray[np.int32],
 ) -> npt.NDArray[np.float32]:
     """Return expected background photons around candidates, (n, 11, 11).
 
-    The frame's profile by radius, scaled in every patch to what the finder found under the peak:
+    A frame's profile by radius, scaled in every patch to what the finder found under the peak:
     that knows of streaks and shadows, which no profile does.
 
     Parameters
     ----------
-    profile
-        Background photons per pixel of each radius bin.
+    profiles
+        Background photons per pixel of each radius bin, (frames, bins).
+    frame
+        Number of the frame of each candidate.
     radius_bins
         Radius bin of every pixel of the frame array, -1 outside every panel.
     """
     bins = np.maximum(radius_bins[pixels.pixel], 0)
-    around = profile.astype(np.float64)[bins]
+    around = profiles[frame[:, None, None], bins].astype(np.float64)
     middle = around[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2]
     scale = peaks["background"].astype(np.float64) / np.maximum(middle, 1e-12)
     level: npt.NDArray[np.float32] = np.maximum(around * scale[:, None, None], 1e-9).astype(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -18,12 +17,10 @@ from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult
 from cxlsfind.geometry.maps import position_px
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.model_choice import ModelChoice
-from cxlsfind.records import FrameHeader, ModelVerdict, PeakArray, Verdict
+from cxlsfind.records import ModelVerdict, PeakArray, Verdict
 
 if TYPE_CHECKING:
-    from cxlsfind.models.cutting import FrameArrays
     from cxlsfind.models.judge import JudgedFrame
-    from cxlsfind.models.searched import SearchedFrame
 
 #: Class of a frame that would be a hit, were there not artefacts alone in it.
 ARTEFACT_CLASS: Final = "artefact"
@@ -87,7 +84,7 @@ class ModelJudge:
     def judge(
         self,
         images: Sequence[PlacedFrame],
-        headers: Sequence[FrameHeader],
+        shift_m: tuple[float, float],
         found: BlockResult,
         radius_bins: npt.NDArray[np.int32],
     ) -> list[Outcome]:
@@ -95,48 +92,51 @@ class ModelJudge:
 
         Parameters
         ----------
+        shift_m
+            Shift (x, y) of the detector, metres.
         found
             What the finder says of them; 1/d of its peaks filled in.
         radius_bins
             Radius bin of every pixel of the frame array, -1 outside every panel.
         """
-        from cxlsfind.models.cutting import FrameArrays
+        from cxlsfind.models.cutting import FrameArrays, cut_patches
+        from cxlsfind.models.hit_inputs import Evidence
+        from cxlsfind.models.searched import SearchedFrame
 
-        arrays = FrameArrays(self._run.layout, radius_bins, found.usable)
+        canvas = build_canvas(self._run.layout)
+        patches = cut_patches(
+            [result.peaks for result in found.frames],
+            [result.background for result in found.frames],
+            FrameArrays(self._run.layout, radius_bins, found.usable),
+            lambda number, pixels: counts_at(images[number], canvas, pixels),
+        )
         frames = [
-            self._searched(*parts, arrays)
-            for parts in zip(images, headers, found.frames, strict=True)
+            SearchedFrame(
+                peaks=result.peaks,
+                n_peaks=result.n_peaks,
+                evidence=Evidence(result.hit_log_bayes_factor, result.hit_p_value),
+                mean_background=float(result.background.mean()) if len(result.background) else 0.0,
+                position_px=position,
+                patches=around,
+            )
+            for result, position, around in zip(
+                found.frames, self._positions(found.frames, shift_m), patches, strict=True
+            )
         ]
         judged = self._judge.judge(frames, float(np.count_nonzero(found.usable)))
         return [self._conclude(*both) for both in zip(found.frames, judged, strict=True)]
 
-    def _searched(
-        self, image: PlacedFrame, header: FrameHeader, result: PoissonResult, arrays: FrameArrays
-    ) -> SearchedFrame:
-        from cxlsfind.models.cutting import cut_patches
-        from cxlsfind.models.hit_inputs import Evidence
-        from cxlsfind.models.searched import SearchedFrame
-
-        peaks = result.peaks
-        counts = partial(counts_at, image, build_canvas(arrays.layout))
-        return SearchedFrame(
-            peaks=peaks,
-            n_peaks=result.n_peaks,
-            evidence=Evidence(result.hit_log_bayes_factor, result.hit_p_value),
-            mean_background=float(result.background.mean()) if len(result.background) else 0.0,
-            position_px=self._positions(peaks, header),
-            patches=cut_patches(peaks, result.background, arrays, counts),
-        )
-
-    def _positions(self, peaks: PeakArray, header: FrameHeader) -> npt.NDArray[np.float64]:
+    def _positions(
+        self, results: Sequence[PoissonResult], shift_m: tuple[float, float]
+    ) -> list[npt.NDArray[np.float64]]:
+        """Return where the peaks of every frame lie from the beam, px."""
+        peaks = np.concatenate([result.peaks for result in results])
         positions = np.empty((len(peaks), 2))
         for panel in np.unique(peaks["panel"]).tolist():
             here = peaks["panel"] == panel
             place = peaks["fs"][here], peaks["ss"][here]
-            positions[here] = position_px(
-                self._run.geometry, panel, *place, header.detector_shift_m
-            )
-        return positions
+            positions[here] = position_px(self._run.geometry, panel, *place, shift_m)
+        return np.split(positions, np.cumsum([len(result.peaks) for result in results[:-1]]))
 
     def _conclude(self, result: PoissonResult, judged: JudgedFrame) -> Outcome:
         """Decide as the finder does, with what the models left."""

@@ -222,8 +222,8 @@ class PoissonSearch:
     def _judge(self, frames: Sequence[ReadFrame[PlacedFrame]], found: BlockResult) -> list[Outcome]:
         if self._models is None:
             return [outcome_alone(result) for result in found.frames]
-        images, headers = [read.image for read in frames], [read.header for read in frames]
-        return self._models.judge(images, headers, found, self._bins)
+        images = [read.image for read in frames]
+        return self._models.judge(images, frames[0].key.shift_m, found, self._bins)
 
     def _finder_for(self, key: FinderKey) -> PoissonFinder:
         if self._finder is None or key != self._key:

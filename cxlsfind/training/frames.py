@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from cxlsfind.errors import UsageError
 from cxlsfind.finding.photons import normalise
@@ -94,9 +93,14 @@ class FrameSource:
             frames.append(frame)
         found = self._finder.find_block(frames)
         width = self.settings.detector.shape[1]
+        patches = cut_patches(
+            [result.peaks for result in found.frames],
+            [result.background for result in found.frames],
+            FrameArrays(self.layout, self.bins, found.usable),
+            lambda number, pixels: patterns[number].counts[pixels],
+        )
         return [
-            FoundFrame(pattern, result, self._patches(pattern, result, found.usable), width)
-            for pattern, result in zip(patterns, found.frames, strict=True)
+            FoundFrame(*parts, width) for parts in zip(patterns, found.frames, patches, strict=True)
         ]
 
     def searched(self, found: FoundFrame) -> SearchedFrame:
@@ -119,12 +123,6 @@ class FrameSource:
             position_px=position_px(self.geometry, 0, *place),
             patches=found.patches,
         )
-
-    def _patches(
-        self, pattern: Pattern, result: PoissonResult, usable: npt.NDArray[np.bool_]
-    ) -> Patches:
-        arrays = FrameArrays(self.layout, self.bins, usable)
-        return cut_patches(result.peaks, result.background, arrays, pattern.counts.take)
 
 
 def _geometry(settings: PatternSettings) -> Geometry:
