@@ -331,9 +331,10 @@ class ModelVerdict:
         Peaks that are reported because of a model.
     artefact_probability
         Probability that there are artefacts alone rather than a crystal, were both as common;
-        NaN without a hit model.
+        NaN where no hit model knows such frames.
     flags
-        Probability of each of :data:`FRAME_FLAGS`, crystal or not; NaN without a hit model.
+        Probability of each of :data:`FRAME_FLAGS`, crystal or not; NaN where no hit model knows
+        such frames.
     """
 
     n_removed: int

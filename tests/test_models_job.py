@@ -101,7 +101,10 @@ def test_artefacts_leave_the_list(job: Job, make_models: Callable[..., Path]) ->
 
 @pytest.mark.parametrize("rule", [(), ("--min-peaks=5",)])
 def test_frames_of_artefacts_are_no_hits(
-    job: Job, make_models: Callable[..., Path], rule: tuple[str, ...]
+    job: Job,
+    make_models: Callable[..., Path],
+    rule: tuple[str, ...],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Whatever rule makes a hit: peaks stay, the frame is told apart from a blank."""
     alone, judged = job(*rule), job(*rule, "--models", make_models(hit_bias=20.0))
@@ -114,6 +117,7 @@ def test_frames_of_artefacts_are_no_hits(
     assert (values(judged, "num_peaks")[was_hit].astype(int) > 5).all()
     assert summary(judged)["models"]["frames_of_artefacts"] == 5
     assert not (judged / "hits.lst").read_text()
+    assert "models took 5 frames for artefacts alone" in capsys.readouterr().err
 
 
 def test_min_peaks_counts_what_models_leave(job: Job, make_models: Callable[..., Path]) -> None:
@@ -148,6 +152,21 @@ def test_outputs_say_what_models_say(job: Job, untrained_models: Path) -> None:
     assert [model["file"] for model in used] == ["peak.pt", "hit.pt"]
     assert all(len(model["sha256"]) == 64 for model in used)
     assert used[0]["figures"] == {"test_loss": 0.5}
+
+
+def test_unknown_backgrounds_are_left_to_the_statistics(
+    job: Job, make_models: Callable[..., Path]
+) -> None:
+    """Models that see artefacts everywhere, but know frames of other backgrounds only."""
+    alone = job()
+    judged = job("--models", make_models(peak_bias=30.0, hit_bias=20.0, background=(5.0, 9.0)))
+    assert peak_lines(judged) == peak_lines(alone)
+    for name in ("hit", "cxlsfind/hit_p_value", "cxlsfind/hit_probability"):
+        assert values(judged, name).tolist() == values(alone, name).tolist()
+    assert len(values(judged, "cxlsfind/artefact_probability")) == 0
+    with h5py.File(judged / "hits.cxi") as file:
+        table = file["run/0000/result"]
+        assert (table["peakClass"][0, : table["nPeaks"][0]] == -1).all()
 
 
 def test_a_peak_model_alone(job: Job, make_models: Callable[..., Path]) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from cxlsfind.models.card import DataDescription, ModelRefusedError
-from cxlsfind.models.hit import MOST_CANDIDATES
+from cxlsfind.models.hit import FRAME_COLUMNS, MOST_CANDIDATES
 from cxlsfind.models.hit_inputs import HitInputs
 from cxlsfind.models.loading import load_checked, padded_batches
 from cxlsfind.models.torchscript import run_model
@@ -24,10 +24,16 @@ FloatArray = npt.NDArray[np.float64]
 #: of the candidates, and most frames, blank ones, have few.
 _BATCHES: Final = ((24, 16), (MOST_CANDIDATES, 8))
 
+#: How far the mean background of a frame may be beyond the range that experiments were drawn from:
+#: frames of one experiment differ, and their mean is one over radii.
+_SLACK: Final = 3.0
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HitVerdicts:
     """What the hit model says of frames; arrays of equal length.
+
+    Of frames whose background is outside the range that the model knows it says nothing: NaN.
 
     Parameters
     ----------
@@ -46,15 +52,6 @@ class HitVerdicts:
     artefact: FloatArray
     is_artefact: npt.NDArray[np.bool_]
     flags: FloatArray
-
-    def p_value(self, found: FloatArray) -> FloatArray:
-        """Return p-values of frames: the finder's, or 1 where there are artefacts alone."""
-        return np.asarray(np.where(self.is_artefact, 1.0, found))
-
-    def probability(self, hit_rate: float) -> FloatArray:
-        """Return the probability of a crystal when this share of the frames are hits."""
-        prior = np.log(hit_rate) - np.log1p(-hit_rate)
-        return np.asarray(1.0 / (1.0 + np.exp(-np.clip(self.log_odds + prior, -500.0, 500.0))))
 
 
 class HitRunner:
@@ -106,6 +103,9 @@ class HitRunner:
             for number, batch in enumerate(padded_batches(*part, size=size)):
                 here = rows[number * size : (number + 1) * size]
                 judged[here] = self._judge_batch(*batch)[: len(here)]
+        low, high = self.card.background
+        level = inputs.frame[:, FRAME_COLUMNS.index("mean_photons")]
+        judged[(level < low / _SLACK) | (level > high * _SLACK)] = np.nan
         return HitVerdicts(
             log_odds=judged[:, 0],
             artefact=judged[:, 1],

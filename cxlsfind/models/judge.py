@@ -101,7 +101,7 @@ class FrameJudge:
         taken = weighed.listing.is_taken
         before = np.arange(len(taken)) < frame.n_peaks
         evidence, probability, flags, is_artefact = weighed.evidence, np.nan, _NO_FLAGS, False
-        if hits is not None:
+        if hits is not None and not np.isnan(hits.log_odds[number]):
             is_artefact = bool(hits.is_artefact[number])
             evidence = Evidence(float(hits.log_odds[number]), evidence.p_value)
             odds = float(np.clip(hits.artefact[number], -500.0, 500.0))
