@@ -41,6 +41,7 @@ class PeakFlag(IntFlag):
 
     SATURATED = 1  #: holds a pixel at the largest value the detector can write
     EDGE = 2  #: touches the edge of its panel or a masked pixel
+    RING = 4  #: lies on a sharp ring, as of ice or salt
 
 
 #: Peaks of one frame. ``fs`` and ``ss`` are in the frame of the data array, measured from the

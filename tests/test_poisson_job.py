@@ -132,23 +132,28 @@ def test_floats_are_taken_only_as_photons(
 
 
 def test_readings_are_converted_once(tmp_path: Path) -> None:
-    """The same photons read with another gain give the same peaks, and intensities in ADU."""
+    """The same photons read with another gain give the same peaks, and intensities in ADU.
+
+    The gain may be given by photon or by photon energy.
+    """
     counts = np.random.default_rng(1).poisson(0.05, (3, 60, 50))
     counts[:, 29:32, 19:22] += 5
     found = []
-    for gain in (1.0, 7.3):
+    gains = {1.0: "adu_per_photon = 1", 7.3: "adu_per_photon = 7.3", 3.6: "adu_per_eV = 4e-4"}
+    for gain, line in gains.items():
         folder = tmp_path / f"gain{gain:g}"
         folder.mkdir()
         with h5py.File(folder / "run.h5", "w") as file:
             file["data/data"] = (counts * gain).astype(np.float32)
-        (folder / "a.geom").write_text(f"adu_per_photon = {gain}\n{GEOMETRY}")
+        (folder / "a.geom").write_text(f"{line}\n{GEOMETRY}")
         arguments = ["-i", str(folder / "run.h5"), "-g", str(folder / "a.geom")]
         assert main([*arguments, "-o", str(folder / "hits.stream")]) == 0
         found.append([peaks(chunk) for chunk in chunks(folder)])
-    for photons, readings in zip(*found, strict=True):
-        assert len(photons) >= 1
-        np.testing.assert_allclose(readings[:, :2], photons[:, :2], atol=0.011)
-        np.testing.assert_allclose(readings[:, 3], 7.3 * photons[:, 3], atol=0.05)  # two decimals
+    for gain, there in zip(gains, found, strict=True):
+        for photons, readings in zip(found[0], there, strict=True):
+            assert len(photons) >= 1
+            np.testing.assert_allclose(readings[:, :2], photons[:, :2], atol=0.011)
+            np.testing.assert_allclose(readings[:, 3], gain * photons[:, 3], atol=0.05)
 
 
 def test_values_that_are_multiples_of_photons(

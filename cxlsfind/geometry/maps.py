@@ -71,6 +71,54 @@ def radius_bins(
     return np.rint(result, out=result).astype(np.int32)
 
 
+def rings(geometry: Geometry, layout: Layout, shift_m: Shift = (0.0, 0.0)) -> npt.NDArray[np.int32]:
+    """Return the ring of every pixel: the distance of its middle from the beam, in whole pixels.
+
+    Unlike :func:`radius_bins`, which follows peakfinder8, these rings are round and centred.
+
+    Returns
+    -------
+    Array of ``layout.n_pixels``, int32; -1 outside all panels.
+
+    Raises
+    ------
+    InputError
+        As :func:`radii`.
+    """
+    result = np.full(layout.n_pixels, -1, np.int32)
+    for panel, window in _panels(geometry, layout):
+        target = _plane(result, layout, window)
+        for rows, x, y in _middle_blocks(panel, shift_m):
+            target[rows] = np.hypot(x, y)
+    return result
+
+
+def sectors(geometry: Geometry, layout: Layout, number: int) -> npt.NDArray[np.uint8]:
+    """Return the sector of every pixel: its direction from the beam, from x towards y.
+
+    Parameters
+    ----------
+    number
+        Sectors of the whole turn, at most 256; the first begins at -x.
+
+    Returns
+    -------
+    Array of ``layout.n_pixels``, uint8; 0 outside all panels.
+
+    Raises
+    ------
+    InputError
+        As :func:`radii`.
+    """
+    result = np.zeros(layout.n_pixels, np.uint8)
+    for panel, window in _panels(geometry, layout):
+        target = _plane(result, layout, window)
+        for rows, x, y in _middle_blocks(panel, (0.0, 0.0)):
+            turn = np.arctan2(y, x) / (2.0 * np.pi) + 0.5
+            target[rows] = np.minimum(turn * number, number - 1)
+    return result
+
+
 def static_usable(
     geometry: Geometry, layout: Layout, shift_m: Shift = (0.0, 0.0)
 ) -> npt.NDArray[np.bool_]:
@@ -221,6 +269,14 @@ def _corner_blocks(panel: Panel, shift_m: Shift) -> Iterator[tuple[slice, FloatA
         ss = np.arange(start, min(start + _BLOCK_ROWS, panel.height), dtype=np.float64)[:, None]
         rows = slice(start, start + len(ss))
         yield rows, row_x + ss * panel.ss[0], row_y + ss * panel.ss[1]
+
+
+def _middle_blocks(panel: Panel, shift_m: Shift) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+    """Yield rows of a panel with x and y of their pixels' middles, in pixels."""
+    for rows, x, y in _corner_blocks(panel, shift_m):
+        x += 0.5 * (panel.fs[0] + panel.ss[0])
+        y += 0.5 * (panel.fs[1] + panel.ss[1])
+        yield rows, x, y
 
 
 def _mask_data_region(target: npt.NDArray[np.bool_], panel: Panel, region: BadRegion) -> None:

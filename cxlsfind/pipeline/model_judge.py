@@ -86,7 +86,6 @@ class ModelJudge:
         images: Sequence[PlacedFrame],
         shift_m: tuple[float, float],
         found: BlockResult,
-        radius_bins: npt.NDArray[np.int32],
     ) -> list[Outcome]:
         """Judge frames of a block that share mask and position of the detector.
 
@@ -96,18 +95,18 @@ class ModelJudge:
             Shift (x, y) of the detector, metres.
         found
             What the finder says of them; 1/d of its peaks filled in.
-        radius_bins
-            Radius bin of every pixel of the frame array, -1 outside every panel.
         """
-        from cxlsfind.models.cutting import FrameArrays, cut_patches
+        from cxlsfind.models.cutting import Candidates, FrameArrays, cut_patches
         from cxlsfind.models.hit_inputs import Evidence
         from cxlsfind.models.searched import SearchedFrame
 
         canvas = build_canvas(self._run.layout)
         patches = cut_patches(
-            [result.peaks for result in found.frames],
-            [result.background for result in found.frames],
-            FrameArrays(self._run.layout, radius_bins, found.usable),
+            [
+                Candidates(result.peaks, result.background, result.ring_centre_px)
+                for result in found.frames
+            ],
+            FrameArrays(self._run.geometry, self._run.layout, found.usable, shift_m),
             lambda number, pixels: counts_at(images[number], canvas, pixels),
         )
         frames = [

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.config import RunConfig
+from cxlsfind.finding.gains import adu_per_photon
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import FrameMaker, photons_from_adu
 from cxlsfind.finding.planes import plane_frame
@@ -19,7 +20,7 @@ from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
 from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonSettings
 from cxlsfind.finding.rollover import count_rolled_over
-from cxlsfind.geometry.maps import inverse_d, radius_bins
+from cxlsfind.geometry.maps import inverse_d
 from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
@@ -212,6 +213,8 @@ class PoissonSearch:
             found = self._finder_for(key).find_placed([read.image for read in frames])
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
             for read, result in zip(frames, found.frames, strict=True):
+                gains = adu_per_photon(self._run.geometry, read.header.photon_energy_ev)
+                result.peaks["intensity"] = result.peaks["photons"] * gains[result.peaks["panel"]]
                 _add_resolution(self._run, result.peaks, read.header)
             results += [
                 _result(read, outcome.peaks, is_hit=outcome.is_hit, outcome=outcome)
@@ -223,14 +226,13 @@ class PoissonSearch:
         if self._models is None:
             return [outcome_alone(result) for result in found.frames]
         images = [read.image for read in frames]
-        return self._models.judge(images, frames[0].key.shift_m, found, self._bins)
+        return self._models.judge(images, frames[0].key.shift_m, found)
 
     def _finder_for(self, key: FinderKey) -> PoissonFinder:
         if self._finder is None or key != self._key:
             run = self._run
-            self._bins = radius_bins(run.geometry, run.layout, key.shift_m)
             self._finder = PoissonFinder(
-                self._settings, run.geometry, run.layout, self._bins, run.masks[key.mask]
+                self._settings, run.geometry, run.layout, run.masks[key.mask], key.shift_m
             )
             self._key = key
         return self._finder

@@ -12,9 +12,9 @@ from cxlsfind.finding.photons import normalise
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
-from cxlsfind.geometry.maps import inverse_d, position_px, radius_bins
+from cxlsfind.geometry.maps import inverse_d, position_px
 from cxlsfind.geometry.model import BeamKind, Geometry, Quantity
-from cxlsfind.models.cutting import FrameArrays, Patches, cut_patches
+from cxlsfind.models.cutting import Candidates, FrameArrays, Patches, cut_patches
 from cxlsfind.models.hit_inputs import Evidence
 from cxlsfind.models.searched import SearchedFrame
 from cxlsfind.records import DenseFrame
@@ -63,13 +63,11 @@ class FrameSource:
         self.layout: Layout = build_layout(
             self.geometry, {slab_key(panel): settings.detector.shape}
         )
-        self.bins = radius_bins(self.geometry, self.layout)
         self.usable = np.ascontiguousarray(self.simulator.pixel_mask.ravel() == 0)
         self._finder = PoissonFinder(
             PoissonSettings(false_peaks=false_peaks),
             self.geometry,
             self.layout,
-            self.bins,
             self.usable,
         )
 
@@ -94,9 +92,11 @@ class FrameSource:
         found = self._finder.find_block(frames)
         width = self.settings.detector.shape[1]
         patches = cut_patches(
-            [result.peaks for result in found.frames],
-            [result.background for result in found.frames],
-            FrameArrays(self.layout, self.bins, found.usable),
+            [
+                Candidates(result.peaks, result.background, result.ring_centre_px)
+                for result in found.frames
+            ],
+            FrameArrays(self.geometry, self.layout, found.usable),
             lambda number, pixels: patterns[number].counts[pixels],
         )
         return [

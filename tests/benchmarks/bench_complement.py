@@ -133,7 +133,6 @@ def measure(
     usable = (raw >= 0) & (raw < _LARGEST)
     counts = np.where(usable, raw, 0).astype(np.int64)
     ss, fs = np.mgrid[0:height, 0:width] + 0.5
-    bins = np.floor(np.hypot(ss - centre[1], fs - centre[0])).astype(np.int32).ravel()
     maker = PlaneMaker(raw.size, bad_values(geometry, layout))
     words = mask_words(usable.ravel())
     x, y = fs - centre[0], ss - centre[1]
@@ -142,7 +141,7 @@ def measure(
     photons = counts[usable].mean() * options.part
     for wanted in asked:
         finder = PoissonFinder(
-            PoissonSettings(false_peaks=wanted), geometry, layout, bins, usable.ravel()
+            PoissonSettings(false_peaks=wanted), geometry, layout, usable.ravel()
         )
         found, sure, hits, random, expected, replica = [], 0, 0, [], 0.0, 0
         for _ in range(options.splits):

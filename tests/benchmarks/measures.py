@@ -91,9 +91,7 @@ class Ours:
             hit_fpr=hit_fpr,
         )
         self._usable = detector.usable
-        self._finder = PoissonFinder(
-            settings, detector.geometry, detector.layout, detector.radius_bins, detector.usable
-        )
+        self._finder = PoissonFinder(settings, detector.geometry, detector.layout, detector.usable)
         self.seconds, self.n_frames = 0.0, 0
         self.lying = 0
 

@@ -267,7 +267,10 @@ def test_profile_of_few_photons_is_wide() -> None:
     generator = np.random.default_rng(4)
     truth = np.linspace(0.5, 1.5, 300)
     weight = np.full(300, 10.0)
-    profile = smooth_profile(generator.poisson(weight * truth).astype(float), weight, 1e-4)
+    counts = generator.poisson(weight * truth).astype(float)
+    profile, support = smooth_profile(counts, weight, 1e-4)
+    assert (support > 100).all()
+    assert (support < 0.5 * counts.sum()).all()
     assert np.sqrt(np.mean((profile / truth - 1) ** 2)) < 0.12
 
 

@@ -16,7 +16,7 @@ def test_peaks_lie_inside_their_panel(two_panels, to_frame):
     for row, column in ((5, 29.3), (12, 29.9), (19, 30.4), (26, -0.8), (33, 63.9), (-0.7, 50)):
         mean += 60.0 * np.exp(-((ss - row) ** 2 + (fs - column) ** 2) / (2 * 0.7**2))
     geometry, layout, usable = two_panels.geometry, two_panels.layout, two_panels.usable
-    finder = PoissonFinder(PoissonSettings(), geometry, layout, two_panels.bins, usable)
+    finder = PoissonFinder(PoissonSettings(), geometry, layout, usable)
     frames = [to_frame(rng.poisson(mean)) for _ in range(10)]
     peaks = np.concatenate([result.peaks for result in finder.find_block(frames).frames])
     assert len(peaks) >= 60

@@ -20,7 +20,7 @@ HEIGHT, WIDTH = 300, 360
 ToFrame = Callable[..., PlaneFrame]
 
 
-def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) -> PoissonFinder:
+def make_finder(settings: PoissonSettings, *, dead: int = 0) -> PoissonFinder:
     panel = Panel(
         name="p0",
         min_fs=0,
@@ -32,18 +32,16 @@ def make_finder(settings: PoissonSettings, *, gain: float = 1.0, dead: int = 0) 
         fs=(1.0, 0.0, 0.0),
         ss=(0.0, 1.0, 0.0),
         res=1e4,
-        adu_per_photon=gain,
+        adu_per_photon=1.0,
         adu_per_ev=None,
     )
     geometry = Geometry(
         "t.geom", "", (panel,), BeamKind.PHOTON_ENERGY, Quantity(7000.0), Quantity(0.1)
     )
-    ss, fs = np.mgrid[0:HEIGHT, 0:WIDTH]
-    radius = np.hypot(ss - HEIGHT / 2, fs - WIDTH / 2).astype(np.int32).ravel()
     usable = np.ones((HEIGHT, WIDTH), np.bool_)
     usable[:, :dead] = False
     layout = build_layout(geometry, {slab_key(panel): (HEIGHT, WIDTH)})
-    return PoissonFinder(settings, geometry, layout, radius, usable.ravel())
+    return PoissonFinder(settings, geometry, layout, usable.ravel())
 
 
 def add_spot(mean: np.ndarray, fs: float, ss: float, photons: float, sigma: float = 0.6) -> None:
@@ -241,8 +239,8 @@ def test_a_bright_spot_is_one_peak(to_frame: ToFrame) -> None:
         assert result.n_peaks == 2
 
 
-def test_flags_gain_and_limits(to_frame: ToFrame) -> None:
-    """Edge and saturation are flagged, photons follow the gain, and the list is cut by rank."""
+def test_flags_and_limits(to_frame: ToFrame) -> None:
+    """Edge and saturation are flagged, and the list is cut by rank."""
     generator = np.random.default_rng(13)
     mean = np.full((HEIGHT, WIDTH), 0.05)
     add_spot(mean, 61.0, 100.5, 300.0)
@@ -251,13 +249,13 @@ def test_flags_gain_and_limits(to_frame: ToFrame) -> None:
     counts[:, :60] = 0
     frame = to_frame(counts, censored=np.array([200 * WIDTH + 200], np.int32))
     settings = PoissonSettings(false_peaks=0.01)
-    peaks = make_finder(settings, gain=10.0, dead=60).find_block([frame]).frames[0].peaks
+    peaks = make_finder(settings, dead=60).find_block([frame]).frames[0].peaks
     assert len(peaks) == 2
     assert peaks["flags"].tolist() == [PeakFlag.SATURATED, PeakFlag.EDGE]
     assert peaks["photons"][0] == pytest.approx(500.0, rel=0.2)
-    assert peaks["intensity"] == pytest.approx(10.0 * peaks["photons"])
+    assert peaks["intensity"] == pytest.approx(peaks["photons"])
     best = PoissonSettings(false_peaks=0.01, max_peaks=1)
-    only = make_finder(best, gain=10.0, dead=60).find_block([frame]).frames[0].peaks
+    only = make_finder(best, dead=60).find_block([frame]).frames[0].peaks
     assert only["fs"].tolist() == [peaks["fs"][0]]
 
 
@@ -305,3 +303,52 @@ def test_settings_refuse_nonsense(wrong: dict[str, float]) -> None:
     option = next(iter(wrong)).replace("_", "-")
     with pytest.raises(UsageError, match=f"--{option}"):
         PoissonSettings(**wrong)
+
+
+def test_tracks_of_particles_are_no_peaks(to_frame):
+    """Rows of pixels that fire once each neither are peaks nor make hits; spots beside them are."""
+    generator = np.random.default_rng(8)
+    frames, n_spots = [], 0
+    for number in range(32):
+        mean = np.full((HEIGHT, WIDTH), 1e-3)
+        if number % 2:
+            add_spot(mean, 100.3, 60.8, 30.0)
+            n_spots += 1
+        counts = generator.poisson(mean)
+        for _ in range(10):
+            angle, length = generator.uniform(0.0, np.pi), generator.uniform(6.0, 14.0)
+            steps = np.arange(0.0, length, 0.5)
+            ss = generator.integers(20, HEIGHT - 20) + np.sin(angle) * steps
+            fs = generator.integers(130, WIDTH - 20) + np.cos(angle) * steps
+            places = np.unique(np.column_stack([ss, fs]).astype(int), axis=0)
+            counts[places[:, 0], places[:, 1]] += 1
+        frames.append(to_frame(counts))
+    results = make_finder(PoissonSettings(false_peaks=0.01)).find_block(frames).frames
+    peaks = [result.peaks[: result.n_peaks] for result in results]
+    on_spot = [np.hypot(p["fs"] - 100.3, p["ss"] - 60.8) < 2.0 for p in peaks]
+    assert sum(each.sum() for each in on_spot) >= n_spots - 1
+    # Of 320 tracks some cross or touch and are no straight rows.
+    assert sum((~each).sum() for each in on_spot) <= 16
+    assert sum(result.is_hit for result in results[::2]) <= 6
+
+
+def test_spots_four_pixels_apart(to_frame: ToFrame) -> None:
+    """Both of two touching spots are found, once each, and a wide spot is one."""
+    generator = np.random.default_rng(17)
+    n_found = np.zeros(3, np.int64)
+    for _ in range(24):
+        mean = np.full((HEIGHT, WIDTH), 0.1)
+        ends = [(100.2, 60.4), (102.8, 63.4)]
+        for fs, ss in ends:
+            add_spot(mean, fs, ss, 25.0)
+        add_spot(mean, 200.5, 200.5, 50.0, sigma=1.2)
+        frame = to_frame(generator.poisson(mean))
+        (result,) = make_finder(PoissonSettings(false_peaks=0.01)).find_block([frame]).frames
+        peaks = result.peaks[: result.n_peaks]
+        for number, (fs, ss) in enumerate([*ends, (200.5, 200.5)]):
+            reach = 1.5 if number < 2 else 4.0
+            near = np.hypot(peaks["fs"] - fs, peaks["ss"] - ss) < reach
+            n_found[number] += np.count_nonzero(near)
+    assert (n_found[:2] >= 21).all()
+    assert (n_found[:2] <= 24).all()
+    assert 24 <= n_found[2] <= 25

@@ -11,7 +11,15 @@ import pytest
 
 from cxlsfind.errors import InputError
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
-from cxlsfind.geometry.maps import inverse_d, is_slab_unique, radii, radius_bins, static_usable
+from cxlsfind.geometry.maps import (
+    inverse_d,
+    is_slab_unique,
+    radii,
+    radius_bins,
+    rings,
+    sectors,
+    static_usable,
+)
 from cxlsfind.geometry.model import BadRegion, Geometry
 
 Parse = Callable[..., Geometry]
@@ -78,6 +86,29 @@ def test_shift_moves_the_detector(parse: Parse) -> None:
     layout = layout_of(geometry)
     moved = parse("p0/corner_x = 5", "p0/corner_y = 10")
     assert np.array_equal(radius_bins(geometry, layout, (0.001, 0.002)), radius_bins(moved, layout))
+
+
+def test_rings_and_sectors_against_a_loop(two_panels: Geometry) -> None:
+    """Both go by the middles of pixels; one panel is turned."""
+    layout = layout_of(two_panels)
+    shift_px = 3.0, -2.0
+    shift_m = tuple(step / two_panels.panels[0].res for step in shift_px)
+    image = rings(two_panels, layout, shift_m).reshape(22, 23)
+    turns = sectors(two_panels, layout, 12).reshape(22, 23)
+    assert (image.dtype, turns.dtype) == (np.int32, np.uint8)
+    for ss in range(22):
+        for fs in range(23):
+            if fs >= 20 or ss >= 20:
+                assert (image[ss, fs], turns[ss, fs]) == (-1, 0)
+                continue
+            panel = two_panels.panels[fs // 10]
+            right, down = fs % 10 + 0.5, ss + 0.5
+            x = panel.corner_x + right * panel.fs[0] + down * panel.ss[0]
+            y = panel.corner_y + right * panel.fs[1] + down * panel.ss[1]
+            radius = math.hypot(x + shift_px[0], y + shift_px[1])
+            assert abs(radius - image[ss, fs] - 0.5) <= 0.5 + 1e-9
+            turn = (math.atan2(y, x) + math.pi) / (2.0 * math.pi) * 12
+            assert abs(turn - turns[ss, fs] - 0.5) <= 0.5 + 1e-9
 
 
 def test_tall_panels(parse: Parse) -> None:

@@ -54,11 +54,17 @@ class Background:
         By how much tiles exceed it; float32, shape (tiles down, tiles across).
     scales
         Scale of each frame in each ring, shape (frames, rings); float32.
+    support
+        Photons that the profile of each ring rests on; float64.
+    photons
+        Photons that the scale of each frame rests on; float64.
     """
 
     profile: FloatArray
     factor: npt.NDArray[np.float32]
     scales: npt.NDArray[np.float32]
+    support: FloatArray
+    photons: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,7 +157,7 @@ def estimate_background(
     owner = np.repeat(np.arange(len(cut_out)), n_cut)
     weight = level.sum() * around.ring_sizes
     weight -= np.bincount(rings_cut, level[owner], minlength=around.n_rings)
-    profile = smooth_profile(ring_totals.astype(np.float64), weight, float(level.mean()))
+    profile, support = smooth_profile(ring_totals.astype(np.float64), weight, float(level.mean()))
     scales = frame_scales(sums.bins, around, profile, cut_out)
     factor = no_correction(around.tiles)
     if with_tiles:
@@ -161,7 +167,8 @@ def estimate_background(
         tiles = around.tiles.of(pixels)
         expected -= np.bincount(tiles, lost, minlength=expected.size).reshape(expected.shape)
         factor = tile_correction(around.tiles.seen(sums.totals, around.usable), expected)
-    return Background(profile, factor, scales.astype(np.float32))
+    photons = sums.bins.sum(axis=1).astype(np.float64)
+    return Background(profile, factor, scales.astype(np.float32), support, photons)
 
 
 def count_caps(background: Background) -> IntArray:
@@ -171,7 +178,9 @@ def count_caps(background: Background) -> IntArray:
     return caps
 
 
-def smooth_profile(sums: FloatArray, weight: FloatArray, level: float) -> FloatArray:
+def smooth_profile(
+    sums: FloatArray, weight: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray]:
     """Return the mean of every ring, over as many neighbouring rings as its photons need.
 
     Parameters
@@ -185,14 +194,17 @@ def smooth_profile(sums: FloatArray, weight: FloatArray, level: float) -> FloatA
 
     Returns
     -------
-    Photons per ring relative to ``weight``, about 1 on average; above zero.
+    Photons per ring relative to ``weight``, about 1 on average, above zero; and the photons that
+    each rests on.
     """
     flat = np.full(len(sums), max(float(sums.sum()), 0.5) / max(float(weight.sum()), 1e-300))
-    coarse = _smooth(sums, weight, flat, level)
+    coarse, _ = _smooth(sums, weight, flat, level)
     return _smooth(sums, weight, coarse, level)
 
 
-def _smooth(sums: FloatArray, weight: FloatArray, guess: FloatArray, level: float) -> FloatArray:
+def _smooth(
+    sums: FloatArray, weight: FloatArray, guess: FloatArray, level: float
+) -> tuple[FloatArray, FloatArray]:
     # Expected photons decide the width, not those that came: a width chosen by the counts
     # themselves would favour upward fluctuations.
     needed = np.exp(
@@ -215,7 +227,7 @@ def _smooth(sums: FloatArray, weight: FloatArray, guess: FloatArray, level: floa
     # A straight line through the window, so that its edges and empty rings do not lean.
     line = mean + slope * (radius - centre)
     smallest: FloatArray = np.maximum(0.2 * mean, 0.5 * guess.min() * 1e-2)
-    return np.maximum(line, smallest)
+    return np.maximum(line, smallest), np.maximum(expected[high] - expected[low], 1.0)
 
 
 def _running(values: FloatArray) -> FloatArray:

@@ -135,9 +135,7 @@ class Scanner:
             Background of the frame: counts per pixel of each ring, and the factor of each tile.
         """
         stride = around.canvas.stride
-        background = np.empty(len(crowd.position))
-        background_at(crowd.position, level, factor, SIDE, around.ring, stride, background)
-        background = expected_photons(background, tail.n_pulses)
+        background = background_under(crowd.position, level, factor, around, tail)
         places = tail.places(background)
         # The scan asked the darkest pixel of a word; the tail holds for this pixel's level.
         enough = crowd.box >= tail.box_needs_at(places)
@@ -160,14 +158,26 @@ class Scanner:
         kept = largest & (scores >= LOWEST_SCORE)
         positions, places, below = positions[kept], places[kept], below[kept]
         above = self._scores(frame, around, tail, positions, below + 1, direction[kept])
-        at_nodes = np.column_stack([scores[kept], above]).astype(np.float64)
-        part = places - below
-        return Candidates(
-            positions,
-            (1.0 - part) * at_nodes[:, 0] + part * at_nodes[:, 1],
-            at_nodes,
-            background[kept],
+        return _between_nodes(positions, places, scores[kept], above, background[kept])
+
+    def score_at(
+        self,
+        frame: PlacedFrame,
+        around: Surroundings,
+        tail: NullTail,
+        positions: npt.NDArray[np.int32],
+        level: FloatArray,
+        factor: npt.NDArray[np.float32],
+    ) -> Candidates:
+        """Score canvas pixels whether they are local maxima or not; else like :meth:`score`."""
+        background = background_under(positions, level, factor, around, tail)
+        places = tail.places(background)
+        below = places.astype(np.int64)
+        direction = directions_at(positions, around, len(tail.tables))
+        low, high = (
+            self._scores(frame, around, tail, positions, below + step, direction) for step in (0, 1)
         )
+        return _between_nodes(positions, places, low, high, background)
 
     def _scores(
         self,
@@ -198,6 +208,20 @@ class Scanner:
         return scores
 
 
+def _between_nodes(
+    positions: npt.NDArray[np.int32],
+    places: FloatArray,
+    below: npt.NDArray[np.float32],
+    above: npt.NDArray[np.float32],
+    background: FloatArray,
+) -> Candidates:
+    """Return candidates from their scores at the nodes below and above their backgrounds."""
+    at_nodes = np.column_stack([below, above]).astype(np.float64)
+    part = places - places.astype(np.int64)
+    score = (1.0 - part) * at_nodes[:, 0] + part * at_nodes[:, 1]
+    return Candidates(positions, score, at_nodes, background)
+
+
 def _weigh(
     frame: PlacedFrame,
     around: Surroundings,
@@ -216,6 +240,19 @@ def _weigh(
         sharpness,
     )
     return Crowd(positions, boxes, sharpness, asked)
+
+
+def background_under(
+    positions: npt.NDArray[np.int32],
+    level: FloatArray,
+    factor: npt.NDArray[np.float32],
+    around: Surroundings,
+    tail: NullTail,
+) -> FloatArray:
+    """Return the photons per pixel expected under spots; ``level`` as in :meth:`Scanner.score`."""
+    counts = np.empty(len(positions))
+    background_at(positions, level, factor, SIDE, around.ring, around.canvas.stride, counts)
+    return expected_photons(counts, tail.n_pulses)
 
 
 def directions_at(

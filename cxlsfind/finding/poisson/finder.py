@@ -22,12 +22,14 @@ from cxlsfind.finding.poisson.changes import dark_frames, split_at_changes, zone
 from cxlsfind.finding.poisson.hits import judge_frame
 from cxlsfind.finding.poisson.lying import FEWEST_FRAMES, find_lying
 from cxlsfind.finding.poisson.peaks import measure_peaks, place_peaks
+from cxlsfind.finding.poisson.ring_centre import Offset, RingCentre
 from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult, PoissonSettings
 from cxlsfind.finding.poisson.stretch import Stretch, learn_stretch
 from cxlsfind.finding.poisson.surroundings import Surroundings, survey
 from cxlsfind.finding.poisson.thresholds import tail_of
 from cxlsfind.geometry.layout import Layout
+from cxlsfind.geometry.maps import rings
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.kernels.plane_canvas import clear_pixels
 from cxlsfind.records import PlaneFrame
@@ -64,10 +66,10 @@ class PoissonFinder:
     ----------
     geometry, layout
         Panels, and where their pixels lie in the frame array.
-    radius_bins
-        Radius bin of every pixel of the frame array, -1 outside every panel; int32.
     usable
         Which pixels of the frame array may be used; bool.
+    shift_m
+        Shift (x, y) of the detector, metres.
     """
 
     def __init__(
@@ -75,13 +77,17 @@ class PoissonFinder:
         settings: PoissonSettings,
         geometry: Geometry,
         layout: Layout,
-        radius_bins: npt.NDArray[np.int32],
         usable: npt.NDArray[np.bool_],
+        shift_m: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self._settings = settings
+        self._geometry = geometry
         self._layout = layout
-        self._gain = _common_gain(geometry)
-        self._around = survey(build_canvas(layout), radius_bins, usable)
+        self._shift_m = shift_m
+        self._usable = usable
+        self._around = self._survey((0.0, 0.0))
+        self._ring_centre = RingCentre(geometry, layout, self._around)
+        self._elsewhere: tuple[Offset, Surroundings] = (0.0, 0.0), self._around
         self._scanner = Scanner(self._around)
         self._sheet = np.zeros(self._around.canvas.size, np.uint16)
         pulses = settings.pulses_per_frame
@@ -119,15 +125,18 @@ class PoissonFinder:
         results: list[PoissonResult] = []
         for start, stop in pairwise(cuts):
             part = placed[start:stop]
-            sums = Sums(
-                total_counts([frame.planes for frame in part], canvas), bin_sums(part, around)
-            )
-            stretch = learn_stretch(part, around, sums, self._scanner, self._tail)
+            counted = total_counts([frame.planes for frame in part], canvas)
+            offset = self._ring_centre.find(counted, around.usable)
+            here = around
+            if offset != (0.0, 0.0):
+                here = self._around_offset(offset).without(lying)
+            sums = Sums(counted, bin_sums(part, here))
+            stretch = learn_stretch(part, here, sums, self._scanner, self._tail)
             lost = len(cuts) > 2 and np.median(totals[start:stop]) < _NO_JET_SHARE * brightest
             lit = FrameClass.NO_JET if lost else FrameClass.BLANK
             for t in range(start, stop):
                 kind = FrameClass.BEAM_OFF if dark[t] else lit
-                results.append(self._find_frame(placed[t], stretch, t - start, kind))
+                results.append(self._find_frame(placed[t], stretch, t - start, kind, offset))
         mask = np.zeros(self._layout.n_pixels, np.bool_)
         inside = canvas.place >= 0
         mask[inside] = around.usable[canvas.place[inside]]
@@ -160,6 +169,7 @@ class PoissonFinder:
         stretch: Stretch,
         number: int,
         kind: FrameClass,
+        offset: Offset,
     ) -> PoissonResult:
         settings, tail, around = self._settings, stretch.tail, stretch.around
         scale = stretch.background.scales[number]
@@ -168,11 +178,13 @@ class PoissonFinder:
         deep, _ = stretch.cuts(number, _DEEPER * settings.false_peaks)
         found = stretch.find(placed, number, self._scanner)
         log_expected = tail.log_rates(found.at_nodes, found.background) + math.log(levels.n_pixels)
-        measured = measure_peaks(
-            found, log_expected, placed, self._sheet, around, tail, max(deep, cut)
-        )
+        doubt = stretch.doubt(found, number)
+        log_expected += doubt
+        deepest = max(deep, cut)
+        told_apart = stretch.tell_apart(found, log_expected, deepest, placed, number, self._scanner)
+        measured = measure_peaks(*told_apart, placed, self._sheet, around, tail, deepest)
         log_expected[np.isin(found.position, measured.refused)] = np.inf
-        score = judge_frame(found.score, log_expected, levels, tail)
+        score = judge_frame(found.score, log_expected, levels, tail, float(doubt.max(initial=0.0)))
         peaks = measured.peaks[: settings.max_peaks]
         place_peaks(
             peaks,
@@ -180,8 +192,9 @@ class PoissonFinder:
             around,
             self._layout,
             placed.censored,
+            stretch.rings,
         )
-        peaks["intensity"] = peaks["photons"] * self._gain
+        peaks["intensity"] = peaks["photons"]
         n_peaks = int((measured.expected[: settings.max_peaks] <= cut).sum())
         if settings.min_peaks is None:
             is_hit = score.p_value <= settings.hit_fpr
@@ -200,11 +213,18 @@ class PoissonFinder:
             background=expected_photons(stretch.background.profile * scale, tail.n_pulses).astype(
                 np.float32
             ),
+            ring_centre_px=offset,
+            rings=stretch.rings,
         )
 
+    def _around_offset(self, offset: Offset) -> Surroundings:
+        """Return the surroundings with rings around another centre; kept for the next block."""
+        if self._elsewhere[0] != offset:
+            self._elsewhere = offset, self._survey(offset)
+        return self._elsewhere[1]
 
-def _common_gain(geometry: Geometry) -> float:
-    """Return the data units of one photon, if the panels agree on a number; otherwise 1."""
-    gains = {panel.adu_per_photon for panel in geometry.panels}
-    gain = gains.pop() if len(gains) == 1 else None
-    return gain if gain else 1.0
+    def _survey(self, offset: Offset) -> Surroundings:
+        pitch = 1.0 / self._geometry.panels[0].res
+        shift_m = self._shift_m[0] - pitch * offset[0], self._shift_m[1] - pitch * offset[1]
+        ring = rings(self._geometry, self._layout, shift_m)
+        return survey(build_canvas(self._layout), ring, self._usable)

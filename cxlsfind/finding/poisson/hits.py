@@ -49,7 +49,7 @@ class HitScore:
 
 
 def judge_frame(
-    scores: FloatArray, log_expected: FloatArray, levels: Levels, tail: NullTail
+    scores: FloatArray, log_expected: FloatArray, levels: Levels, tail: NullTail, doubt: float
 ) -> HitScore:
     """Pool the local maxima of a frame.
 
@@ -59,11 +59,13 @@ def judge_frame(
         Log likelihood ratios of the local maxima.
     log_expected
         Natural logarithm of the false maxima expected per frame at least as significant.
+    doubt
+        By how much (log) more common false maxima may be, since the background is not known well.
     """
     share = _SPOTS / levels.n_pixels
     pooled = scores[log_expected <= math.log(_MOST_COMMON)]
     statistic = float(pooled_gain(pooled, share).sum())
-    density = _null_density(levels, tail, share)
+    density = math.exp(doubt) * _null_density(levels, tail, share)
     grid = STEP * np.arange(N_STEPS)
     transform = np.fft.rfft(density)
     distribution = np.fft.irfft(np.exp(transform - density.sum()), N_STEPS)

@@ -1,4 +1,4 @@
-"""Pixels that lie: hot, flashing and dead ones, told by how often they fire in a block."""
+"""Pixels that lie: hot, flashing, dead and wide ones, told by how often they fire in a block."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from scipy.special import gammainc, gammaincc
 
 from cxlsfind.finding.poisson.background import Background, total_counts
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
+from cxlsfind.finding.poisson.odd_lines import find_odd_lines
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import SIDE
 from cxlsfind.kernels.background_maps import list_odd_pixels
@@ -88,7 +89,9 @@ def find_lying(
         for step in (-1, 1, -stride, stride)
     )
     alone = company / (votes[odd] - mean) < _COMPANY
-    return np.union1d(odd[far | alone], _flashing(frames, around, level)).astype(np.int32)
+    lines = find_odd_lines(votes, hoped, background, around)
+    lying = [odd[far | alone], _flashing(frames, around, level), lines]
+    return np.unique(np.concatenate(lying)).astype(np.int32)
 
 
 def _odd_pixels(

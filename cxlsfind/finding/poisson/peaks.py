@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +11,11 @@ import numpy.typing as npt
 
 from cxlsfind.finding.poisson.candidates import Candidates
 from cxlsfind.finding.poisson.canvas import PAD, PlacedFrame
+from cxlsfind.finding.poisson.sharp_rings import SharpRing
 from cxlsfind.finding.poisson.streaks import first_of_streaks, streak_photons
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
+from cxlsfind.finding.poisson.tracks import find_tracks
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.kernels.plane_canvas import paint_windows, wipe_windows
 from cxlsfind.kernels.spot_fit import FIT_HALF, FitPriors
@@ -21,7 +24,8 @@ from cxlsfind.records import PEAK_DTYPE, PeakArray, PeakFlag
 
 FloatArray = npt.NDArray[np.float64]
 
-_PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=1.0)
+#: What is known of a spot before its fit.
+PRIORS = FitPriors(sigma_px=0.65, log_sigma_spread=0.3, offset_spread_px=1.0)
 
 #: Spots farther apart do not see each other; a spot's tails may hold this share of its photons,
 #: spread this wide, beyond a round Gaussian.
@@ -55,7 +59,8 @@ class MeasuredPeaks:
     expected
         False peaks expected per frame at or above the significance of each.
     refused
-        Canvas pixels of candidates that turned out to be firing pixels or neighbours' tails.
+        Canvas pixels of candidates that turned out to be firing pixels, tracks of particles or
+        neighbours' tails.
     """
 
     peaks: PeakArray
@@ -119,7 +124,7 @@ def measure_peaks(
         tables.strength,
         tables.log_weight,
         np.rint(tail.places(background)).astype(np.int64),
-        _PRIORS,
+        PRIORS,
         rules,
         scores,
         local,
@@ -133,6 +138,7 @@ def measure_peaks(
     # Beside a neighbour R hardly depends on the background, and the ratio holds all of it.
     log_expected[changed] = tail.log_rates(both, background[changed]) + math.log(n_pixels)
     accepted &= log_expected <= math.log(most_expected)
+    accepted &= ~find_tracks(frame, around, positions, background, tail.family.streak_px)
     kept = np.flatnonzero(accepted)
     kept = kept[np.lexsort((positions[kept], log_expected[kept]))]
     peaks = np.zeros(len(kept), PEAK_DTYPE)
@@ -161,6 +167,7 @@ def place_peaks(
     around: Surroundings,
     layout: Layout,
     censored: npt.NDArray[np.int32],
+    rings: Sequence[SharpRing],
 ) -> None:
     """Fill in panel, data-array coordinates and flags.
 
@@ -170,6 +177,8 @@ def place_peaks(
         Canvas pixels from which the peaks' fs and ss are offsets so far.
     censored
         Canvas pixels that read the largest value of the data type.
+    rings
+        Sharp rings of the background.
     """
     canvas = around.canvas
     row, column = np.divmod(positions.astype(np.int64), canvas.stride)
@@ -190,6 +199,10 @@ def place_peaks(
     flags = np.zeros(len(peaks), np.uint32)
     flags[~around.usable[near].all(axis=1)] |= np.uint32(PeakFlag.EDGE)
     flags[np.isin(near, censored).any(axis=1)] |= np.uint32(PeakFlag.SATURATED)
+    on_ring = around.ring[positions]
+    for ring in rings:
+        here = (on_ring >= ring.first) & (on_ring <= ring.last)
+        flags[here] |= np.uint32(PeakFlag.RING)
     peaks["flags"] = flags
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.errors import UsageError
+from cxlsfind.finding.poisson.sharp_rings import SharpRing
 from cxlsfind.records import PeakArray
 
 
@@ -85,7 +86,12 @@ class PoissonResult:
     frame_class
         Kind of frame.
     background
-        Mean background photons per pixel of each radius bin; float32.
+        Mean background photons per pixel of each ring; float32.
+    ring_centre_px
+        Where the rings of the background are centred, px (x, y) from the geometry's beam; (0, 0)
+        unless it is plainly elsewhere.
+    rings
+        Sharp rings of the background that the frame shares with its neighbours.
     """
 
     peaks: PeakArray
@@ -97,3 +103,5 @@ class PoissonResult:
     is_hit: bool
     frame_class: FrameClass
     background: npt.NDArray[np.float32]
+    ring_centre_px: tuple[float, float]
+    rings: tuple[SharpRing, ...]

@@ -81,7 +81,7 @@ def first_of_streaks(
     length_px
         Length of the streaks, one sigma.
     """
-    angle = _angles(positions, around)
+    angle = radial_angles(positions, around)
     row, column = np.divmod(positions.astype(np.float64), around.canvas.stride)
     first = np.ones(len(positions), np.bool_)
     for number in range(1, len(positions)):
@@ -123,7 +123,7 @@ def _moments(
         around.usable,
         around.canvas.stride,
         positions,
-        _angles(positions, around),
+        radial_angles(positions, around),
         background,
         half,
         sums,
@@ -131,7 +131,8 @@ def _moments(
     return sums
 
 
-def _angles(positions: npt.NDArray[np.int32], around: Surroundings) -> FloatArray:
+def radial_angles(positions: npt.NDArray[np.int32], around: Surroundings) -> FloatArray:
+    """Return the direction of the radius at canvas pixels, rad from fs towards ss, half a turn."""
     turns = directions_at(positions, around, _N_DIRECTIONS)
     angles: FloatArray = np.asarray(math.pi / _N_DIRECTIONS * turns, np.float64)
     return angles

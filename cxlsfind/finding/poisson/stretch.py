@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import gammaln
 
 from cxlsfind.finding.poisson.background import (
     Background,
@@ -21,11 +22,15 @@ from cxlsfind.finding.poisson.candidates import (
     Crowd,
     Scanner,
     ask_boxes,
+    background_under,
     nodes_of_words,
 )
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
+from cxlsfind.finding.poisson.pairs import split_touching
+from cxlsfind.finding.poisson.peaks import PRIORS
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
 from cxlsfind.finding.poisson.sharing import measure_sharing
+from cxlsfind.finding.poisson.sharp_rings import SharpRing, find_sharp_rings
 from cxlsfind.finding.poisson.streaks import measure_streaks
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
@@ -39,8 +44,9 @@ _CUT_HALF_BRIGHT = 8
 _BRIGHT_SCORE = 300.0
 
 #: Looks for the spots that must not count as background: where they held more photons than it,
-#: one look misses some. The background is settled when it changed by more than this in no more
-#: than a small part of the detector.
+#: one look misses some, and where it has structure that rings do not have, one look finds some
+#: that are none. The background is settled when it changed by more than this in no more than a
+#: small part of the detector, and under no more than a small part of the spots.
 _MOST_LOOKS = 3
 _SETTLED = 0.15
 _UNSETTLED_PART = 0.05
@@ -51,6 +57,11 @@ _MARGIN = 0.03
 
 #: Frames whose scales differ by less than this (of the natural logarithm) share a cut.
 _CUT_STEP = 0.01
+
+#: Relative variance of the background above which its doubt is passed on: a hundred photons, with
+#: which three photons in a spot are 3 % more common. And the most of it, nats.
+_IN_DOUBT = 0.01
+_DEEPEST_DOUBT = 5.0
 
 #: Width of the bins of the shape's logarithm.
 _BIN = 0.02
@@ -70,6 +81,8 @@ class Stretch:
         Null tail for the charge sharing that was measured.
     log_shape, pixels
         Histogram of the natural logarithm of the shape over usable pixels.
+    rings
+        Sharp rings of the background.
     """
 
     around: Surroundings
@@ -79,6 +92,7 @@ class Stretch:
     tail: NullTail
     log_shape: FloatArray
     pixels: FloatArray
+    rings: tuple[SharpRing, ...]
     known_cuts: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
 
     def levels(self, number: int) -> Levels:
@@ -98,6 +112,31 @@ class Stretch:
             self.known_cuts[key] = attainable(asked, levels, self.tail)
         return self.known_cuts[key]
 
+    def doubt(self, found: Candidates, number: int) -> FloatArray:
+        """Return by how much (log) more common candidates are for all that the background may be.
+
+        The expected number R of false maxima grows with the background b as b^k. Where N photons
+        support b, its posterior is a Gamma distribution, and R the mean over it: the tail of the
+        counts becomes that of a negative binomial distribution.
+
+        Parameters
+        ----------
+        number
+            Of the frame in the stretch.
+        """
+        ring = self.around.ring[found.position]
+        spread = 1.0 / self.background.support[ring]
+        spread += 1.0 / max(float(self.background.photons[number]), 1.0)
+        in_doubt = np.flatnonzero(spread > _IN_DOUBT)
+        doubt = np.zeros(len(ring))
+        if in_doubt.size:
+            growth = self.tail.growth(found.at_nodes[in_doubt], found.background[in_doubt])
+            photons = 1.0 / spread[in_doubt]
+            power = np.maximum(growth, 0.0)
+            steps = gammaln(photons + power) - gammaln(photons)
+            doubt[in_doubt] = steps - power * np.log(photons)
+        return np.clip(doubt, 0.0, _DEEPEST_DOUBT)
+
     def find(self, frame: PlacedFrame, number: int, scanner: Scanner) -> Candidates:
         """Return the local maxima of a frame."""
         background, tail = self.background, self.tail
@@ -106,6 +145,52 @@ class Stretch:
         crowd = scanner.more_crowd(frame, self.around, asked, self.crowds[number])
         level = background.profile * scale
         return scanner.score(frame, self.around, tail, crowd, level, background.factor)
+
+    def tell_apart(
+        self,
+        found: Candidates,
+        log_expected: FloatArray,
+        most_expected: float,
+        frame: PlacedFrame,
+        number: int,
+        scanner: Scanner,
+    ) -> tuple[Candidates, FloatArray]:
+        """Return candidates with those replaced, or joined by others, that are touching spots.
+
+        Parameters
+        ----------
+        log_expected
+            Natural logarithm of the false peaks expected at or above each candidate.
+        most_expected
+            False peaks expected at or above the least significant that is looked at.
+        """
+        looked_at = np.flatnonzero(log_expected <= math.log(most_expected))
+        if self.tail.family.streak_px or not looked_at.size:
+            return found, log_expected
+        stands, further = split_touching(
+            frame,
+            self.around,
+            found.position[looked_at],
+            found.background[looked_at],
+            PRIORS,
+            self.tail.n_pulses,
+        )
+        if stands.all() and not further.size:
+            return found, log_expected
+        level = self.background.profile * self.background.scales[number]
+        factor = self.background.factor
+        more = scanner.score_at(frame, self.around, self.tail, further, level, factor)
+        size = math.log(self.around.n_pixels)
+        its_expected = self.tail.log_rates(more.at_nodes, more.background) + size
+        kept = np.ones(len(log_expected), np.bool_)
+        kept[looked_at] = stands
+        every = Candidates(
+            np.concatenate([found.position[kept], more.position]),
+            np.concatenate([found.score[kept], more.score]),
+            np.concatenate([found.at_nodes[kept], more.at_nodes]),
+            np.concatenate([found.background[kept], more.background]),
+        )
+        return every, np.concatenate([log_expected[kept], its_expected])
 
 
 def learn_stretch(
@@ -142,7 +227,7 @@ def learn_stretch(
         cut_out = [_around_spots(found, around) for found in spots]
         kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
         background = estimate_background(kept, around, cut_out, with_tiles=True)
-        if _is_settled(rough, background, around):
+        if _is_settled(rough, background, around) and _are_settled(spots, background, around, tail):
             break
     tail = tail_of(
         tail.n_pulses,
@@ -152,7 +237,8 @@ def learn_stretch(
     log_shape, pixels = _shape_histogram(background, around)
     nodes = nodes_of_words(background, around, tail)
     known = tuple(crowd for crowd in crowds if crowd is not None)
-    return Stretch(around, background, nodes, known, tail, log_shape, pixels)
+    rings = find_sharp_rings(background, around)
+    return Stretch(around, background, nodes, known, tail, log_shape, pixels, rings)
 
 
 def _look(
@@ -184,6 +270,22 @@ def _is_settled(old: Background, new: Background, around: Surroundings) -> bool:
     after = new.profile * new.scales.mean(axis=0)
     change = np.abs(after / np.maximum(before, 1e-300) - 1.0)
     return bool(np.average(change > _SETTLED, weights=around.ring_sizes) < _UNSETTLED_PART)
+
+
+def _are_settled(
+    spots: Sequence[Candidates], new: Background, around: Surroundings, tail: NullTail
+) -> bool:
+    """Tell whether the spots stand on about the background that they were found with."""
+    before = np.concatenate([found.background for found in spots])
+    if not before.size:
+        return True
+    after = np.concatenate(
+        [
+            background_under(found.position, new.profile * scale, new.factor, around, tail)
+            for found, scale in zip(spots, new.scales, strict=True)
+        ]
+    )
+    return bool(np.mean(np.abs(after / before - 1.0) > _SETTLED) < _UNSETTLED_PART)
 
 
 def _strong_part(crowd: Crowd, asked: npt.NDArray[np.uint16]) -> Crowd:

@@ -24,7 +24,7 @@ class Surroundings:
     Parameters
     ----------
     ring
-        Radius bin of every canvas pixel, -1 outside; int32.
+        Ring of every canvas pixel, -1 outside; int32.
     usable
         Per canvas pixel; False wherever ``ring`` is negative.
     usable_words
@@ -78,16 +78,16 @@ class Surroundings:
 
 
 def survey(
-    canvas: Canvas, radius_bins: npt.NDArray[np.int32], usable: npt.NDArray[np.bool_]
+    canvas: Canvas, rings: npt.NDArray[np.int32], usable: npt.NDArray[np.bool_]
 ) -> Surroundings:
     """Survey a detector.
 
     Parameters
     ----------
-    radius_bins, usable
+    rings, usable
         Per pixel of the frame array.
     """
-    ring = canvas.spread(radius_bins, -1)
+    ring = canvas.spread(rings, -1)
     on_canvas = canvas.spread(usable, False) & (ring >= 0)
     n_rings = int(ring.max()) + 1
     sizes = np.bincount(ring[on_canvas], minlength=n_rings).astype(np.int64)

@@ -197,6 +197,20 @@ class NullTail:
         look_up_rates(scores, places, self._joined, _ROUNDING, rates)
         return rates
 
+    def growth(self, scores: FloatArray, background: FloatArray) -> FloatArray:
+        """Return the power of the background with which R of the same photons grows.
+
+        Parameters
+        ----------
+        scores, background
+            As in :meth:`log_rates`.
+        """
+        lower = self.places(background).astype(np.int64)
+        below = self.log_rates(np.repeat(scores[:, :1], 2, axis=1), self.nodes[lower])
+        above = self.log_rates(np.repeat(scores[:, 1:], 2, axis=1), self.nodes[lower + 1])
+        power: FloatArray = (above - below) / self.log_step
+        return power
+
     def box_needs_at(self, places: FloatArray) -> npt.NDArray[np.int64]:
         """Return the photons that the 3x3 box around a maximum must hold, between nodes too."""
         lower = places.astype(np.int64)

@@ -1,0 +1,76 @@
+"""Spots that touch: two where the score, which knows wide spots too, has one maximum."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from cxlsfind.finding.poisson.canvas import PlacedFrame
+from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.kernels.spot_fit import FitPriors
+from cxlsfind.kernels.spot_pairs import PairRules, find_pairs
+
+#: Spots nearer than two and a half pixels look like a wide one; farther than seven they have
+#: maxima of their own.
+_NEAREST_PX = 2.5
+_FARTHEST_PX = 7.0
+_OUTER_SHARE = 0.15
+
+#: With less, more than three in a hundred wide spots would be taken for two.
+_LEAST_GAIN = 6.0
+
+#: What lies this near to a candidate, along either axis, is that candidate.
+_SAME = 1
+
+
+def split_touching(
+    frame: PlacedFrame,
+    around: Surroundings,
+    positions: npt.NDArray[np.int32],
+    background: npt.NDArray[np.float64],
+    priors: FitPriors,
+    n_pulses: float,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
+    """Find candidates that are two spots, or hide one.
+
+    Parameters
+    ----------
+    positions, background
+        Canvas pixels of candidates, and photons per pixel under them.
+
+    Returns
+    -------
+    Which candidates stand, those between two spots do not; and further spots, ascending.
+    """
+    pairs = np.empty((len(positions), 2), np.int32)
+    rules = PairRules(_NEAREST_PX, _FARTHEST_PX, _OUTER_SHARE, _LEAST_GAIN, n_pulses)
+    find_pairs(
+        frame.planes,
+        frame.place,
+        frame.count,
+        around.usable,
+        around.canvas.stride,
+        positions,
+        background,
+        priors,
+        rules,
+        pairs,
+    )
+    stands = np.ones(len(positions), np.bool_)
+    further = np.empty(0, np.int32)
+    stride = around.canvas.stride
+    for number in np.flatnonzero(pairs[:, 0] >= 0).tolist():
+        pair = pairs[number]
+        pair = pair[around.usable[pair]]
+        stands[number] = bool(_is_near(pair, positions[number], stride).any()) or not pair.size
+        known = np.concatenate([positions[stands], further])
+        new = [spot for spot in pair.tolist() if not _is_near(known, spot, stride).any()]
+        further = np.concatenate([further, np.array(new, np.int32)])
+    return stands, np.sort(further)
+
+
+def _is_near(positions: npt.NDArray[np.int32], position: int, stride: int) -> npt.NDArray[np.bool_]:
+    down, right = np.divmod(positions.astype(np.int64), stride)
+    row, column = divmod(int(position), stride)
+    near: npt.NDArray[np.bool_] = np.maximum(np.abs(down - row), np.abs(right - column)) <= _SAME
+    return near
