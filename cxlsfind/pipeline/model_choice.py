@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,9 +17,6 @@ from cxlsfind.io.run import Run
 from cxlsfind.models import files
 from cxlsfind.models.card import DataDescription
 from cxlsfind.models.files import ModelFile, present_files, torch_obstacle
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: Datasets that are asked for their photon energy; runs of single images have thousands.
 _ASKED: Final = 64
