@@ -7,6 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
+#: Where models compute: on a GPU where there is one, or as told.
+DeviceChoice = Literal["auto", "cpu", "cuda"]
+
 
 class PeakMethod(StrEnum):
     """Which finder looks for peaks."""
@@ -51,6 +54,12 @@ class RunConfig:
         Seconds to wait for a listed file to appear; -1 for ever.
     photon_energy_ev, camera_length_m
         Override everything that geometry and data say.
+    models
+        Folder of models; ``None``: those that come with cxlsfind.
+    use_models
+        Whether models are used at all.
+    device
+        Where models compute; results are the same but for rounding.
     max_skipped
         Skipped frames up to which the run counts as complete.
     """
@@ -84,12 +93,15 @@ class RunConfig:
     channel: str | None = None
     photon_energy_ev: float | None = None
     camera_length_m: float | None = None
+    models: str | None = None
+    use_models: bool = True
+    device: DeviceChoice = "auto"
     max_skipped: int = 0
     overwrite: bool = False
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that results depend on, ready for JSON."""
-        without = {"command", "threads", "overwrite"}
+        without = {"command", "threads", "overwrite", "device"}
         return {
             name: str(value) if isinstance(value, Path) else value
             for name, value in asdict(self).items()

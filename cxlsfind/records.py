@@ -63,8 +63,16 @@ PEAK_DTYPE: Final = np.dtype(
         ("inverse_d", "f8"),  # 1/d, per nm
         ("n_pixels", "i4"),
         ("flags", "u4"),  # PeakFlag
+        ("spot_probability", "f4"),  # a spot rather than an artefact, by a model; NaN without
+        ("kind", "i4"),  # index into PEAK_CLASSES, by a model; -1 without
     ]
 )
+
+#: What a model can take a peak for.
+PEAK_CLASSES: Final = ("spot", "noise", "hot_pixel", "track", "extended", "edge")
+
+#: What may be in a frame beside, or instead of, a crystal.
+FRAME_FLAGS: Final = ("ice", "salt", "precipitant", "streak")
 
 PeakArray = npt.NDArray[np.void]
 
@@ -299,7 +307,8 @@ class Verdict:
     log_bayes_factor
         Natural logarithm of the factor by which the photons change the odds of a hit.
     frame_class
-        ``hit``, ``blank``, ``no_jet`` or ``beam_off``.
+        ``hit``, ``blank``, ``no_jet``, ``beam_off``, or ``artefact`` for what a model kept from
+        being a hit.
     expected_false_peaks
         Peaks that the cut lets through in a blank frame, on average.
     """
@@ -309,6 +318,30 @@ class Verdict:
     log_bayes_factor: float
     frame_class: str
     expected_false_peaks: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVerdict:
+    """What models add to what the finder says of a frame.
+
+    Parameters
+    ----------
+    n_removed
+        Peaks that the finder would have reported and a model did not.
+    n_added
+        Peaks that are reported because of a model.
+    artefact_probability
+        Probability that there are artefacts alone rather than a crystal, were both as common;
+        NaN where no hit model knows such frames.
+    flags
+        Probability of each of :data:`FRAME_FLAGS`, crystal or not; NaN where no hit model knows
+        such frames.
+    """
+
+    n_removed: int
+    n_added: int
+    artefact_probability: float
+    flags: tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -333,6 +366,8 @@ class FrameResult:
         What the finder says of the frame as a whole, where it does.
     n_rolled_over
         Pixels of 8-bit data whose counter seems to have started again from zero.
+    models
+        What models add, where they were used.
     """
 
     frame: int
@@ -343,6 +378,7 @@ class FrameResult:
     n_censored: int
     verdict: Verdict | None = None
     n_rolled_over: int = 0
+    models: ModelVerdict | None = None
 
     @property
     def n_peaks(self) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import zlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,3 +73,80 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> SimulatedRun:
     """Return a run of 10 EIGER2 1M frames in two data files: half of them with some 20 spots."""
     settings = FrameSettings(DETECTORS["Eiger1M"], spots=20, seed=7)
     return simulate_run(tmp_path_factory.mktemp("small_run"), settings, 10, frames_per_file=6)
+
+
+@pytest.fixture(scope="session")
+def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return a function that exports an untrained peak and hit model to a new folder.
+
+    Untrained models say what the statistics say. Arguments: ``peak_bias`` and ``hit_bias``, added
+    to the log odds of an artefact, and changes of both cards.
+    """
+    import numpy as np
+    import torch
+
+    from cxlsfind.models.card import COUNT_TYPES, Card
+    from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES, HitModel
+    from cxlsfind.models.likelihood import LikelihoodRatio
+    from cxlsfind.models.peak import PeakModel
+    from cxlsfind.training.calibrate import calibrate
+    from cxlsfind.training.export import export_model
+    from cxlsfind.training.patches import LEVELS, find_thresholds
+    from cxlsfind.training.tables import spot_tables
+
+    torch.set_num_threads(1)
+    tables = spot_tables()
+    reference = find_thresholds(tables, LikelihoodRatio(tables), 1.0, 3, 500)
+    scores = reference.at(np.exp(tables.log_background)).tolist()
+    rates = calibrate(PeakModel(tables, scores).eval(), tables, 5, n_patches=2000, n_nodes=12)
+    peak_card = Card(
+        task="peak",
+        version="0.0",
+        inputs={},
+        dtypes=COUNT_TYPES,
+        pixel_size_m=(50e-6, 180e-6),
+        photon_energy_ev=(4000.0, 30000.0),
+        background=LEVELS,
+        least_pulses=300.0,
+        calibration=rates.to_card(),
+        metrics={"test_loss": 0.5},
+    )
+    hit_card = replace(
+        peak_card,
+        task="hit",
+        calibration={"artefact_odds": 0.0},
+        training={"peak": "peak.pt"},
+    )
+    generator = np.random.default_rng(1)
+    patches = {
+        "counts": generator.poisson(0.3, (4, 11, 11)).astype(np.uint16),
+        "background": np.full((4, 11, 11), 0.3, np.float32),
+        "mask": np.ones((4, 11, 11), np.uint8),
+    }
+    frames = {
+        "candidates": generator.random((2, MOST_CANDIDATES, len(CANDIDATE_COLUMNS))).astype("f4"),
+        "frames": generator.random((2, len(FRAME_COLUMNS))).astype(np.float32),
+    }
+
+    def make(peak_bias: float = 0.0, hit_bias: float = 0.0, **changes: object) -> Path:
+        folder = tmp_path_factory.mktemp("models")
+        torch.manual_seed(2)
+        peak, hit = PeakModel(tables, scores), HitModel()
+        with torch.no_grad():
+            peak.answer.bias[1] += peak_bias
+            hit.answer.bias[0] += hit_bias
+        for name, model, card, example in (
+            ("peak.pt", peak, peak_card, patches),
+            ("hit.pt", hit, hit_card, frames),
+        ):
+            model = model.eval().requires_grad_(False)
+            export_model(folder / name, model, replace(card, **changes), example)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def untrained_models(make_models: Callable[..., Path]) -> Path:
+    """Return a folder with untrained models, which say what the statistics say."""
+    return make_models()

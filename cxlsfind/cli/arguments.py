@@ -7,17 +7,20 @@ import math
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from cxlsfind import __version__
 from cxlsfind.cli.parser import RankParser
 from cxlsfind.cli.settings_file import file_arguments
-from cxlsfind.config import PeakMethod, RunConfig
+from cxlsfind.config import DeviceChoice, PeakMethod, RunConfig
 
 #: Options that do not change results; left out of the command line recorded in outputs, so that
 #: outputs do not depend on how a run was spread out or restarted. The number is how many
 #: arguments the option takes.
-_NOT_RECORDED = {"-j": 1, "--overwrite": 0}
+_NOT_RECORDED = {"-j": 1, "--overwrite": 0, "--device": 1}
+
+#: What ``--no-models`` leaves in place of a folder; no folder has this name.
+_NO_MODELS = ""
 
 _NOT_YET = {
     "--resume": "start the run again with --overwrite",
@@ -81,6 +84,9 @@ def read_arguments(argv: Sequence[str]) -> RunConfig:
         channel=arguments.channel,
         photon_energy_ev=arguments.photon_energy,
         camera_length_m=arguments.camera_length,
+        models=arguments.models or None,
+        use_models=arguments.models != _NO_MODELS,
+        device=arguments.device,
         max_skipped=arguments.max_skipped,
         overwrite=arguments.overwrite,
     )
@@ -99,6 +105,7 @@ def build_parser() -> RankParser:
     _add_run_options(parser.add_argument_group("run"))
     _add_data_options(parser.add_argument_group("data"))
     _add_finder_options(parser.add_argument_group("peaks and hits"))
+    _add_model_options(parser.add_argument_group("models"))
     _add_output_options(parser.add_argument_group("outputs"))
     for option in _NOT_YET:
         parser.add_argument(option, nargs="?", const="", action=_NotYet, help=argparse.SUPPRESS)
@@ -282,6 +289,29 @@ def _add_finder_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def _add_model_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--models",
+        metavar="DIR",
+        type=_folder,
+        help="poisson: folder of models (peak.pt, hit.pt) that judge what the statistics find; "
+        "refused where they do not fit the data (default: those that come with cxlsfind, if any)",
+    )
+    group.add_argument(
+        "--no-models",
+        dest="models",
+        action="store_const",
+        const=_NO_MODELS,
+        help="use no models: counting statistics alone",
+    )
+    group.add_argument(
+        "--device",
+        choices=get_args(DeviceChoice),
+        default="auto",
+        help="where models compute: on a GPU where there is one (default), or as told",
+    )
+
+
 def _add_output_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--copy-header",
@@ -324,6 +354,11 @@ def _check(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> No
             "--peaks=peakfinder8 needs --threshold: CrystFEL's default of 800 finds nothing in "
             "photon counts. It is the smallest count of a peak's pixels; 5 suits a background "
             "below 0.1 photons per pixel"
+        )
+    if arguments.models and is_peakfinder8:
+        parser.error(
+            f"--models {arguments.models}: models judge what --peaks=poisson finds, and not "
+            "--peaks=peakfinder8; leave one of the two out"
         )
     if arguments.min_pix_count > arguments.max_pix_count:
         parser.error(
@@ -380,6 +415,12 @@ def _share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
     return value
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; name a folder, or give --no-models")
+    return text
 
 
 def _seconds(text: str) -> float:

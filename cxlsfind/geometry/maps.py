@@ -193,6 +193,36 @@ def inverse_d(
     return np.asarray(2.0 * np.sin(0.5 * two_theta) / wavelength_m * 1e-9)
 
 
+def position_px(
+    geometry: Geometry,
+    panel: int,
+    fs: npt.ArrayLike,
+    ss: npt.ArrayLike,
+    shift_m: Shift = (0.0, 0.0),
+) -> FloatArray:
+    """Return where positions on a panel lie from the beam, in pixels of the panel.
+
+    Parameters
+    ----------
+    panel, fs, ss
+        As in :func:`inverse_d`.
+    shift_m
+        Shift (x, y) of the detector, metres.
+
+    Returns
+    -------
+    x and y, shape (n, 2).
+    """
+    at = geometry.panels[panel]
+    steps_fs = np.asarray(fs, np.float64) - at.min_fs
+    steps_ss = np.asarray(ss, np.float64) - at.min_ss
+    x, y = (
+        start + steps_fs * at.fs[axis] + steps_ss * at.ss[axis] + shift_m[axis] * at.res
+        for axis, start in enumerate((at.corner_x, at.corner_y))
+    )
+    return np.column_stack([x, y])
+
+
 def is_slab_unique(geometry: Geometry) -> bool:
     """Return whether fs and ss alone, in the data array, tell the panel of a position.
 

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cxlsfind.records import FRAME_FLAGS
+
 #: Columns of a candidate.
 CANDIDATE_COLUMNS: Final = (
     "log_expected",  # log of the false candidates expected per frame at or above it
@@ -31,9 +33,6 @@ FRAME_COLUMNS: Final = ("log_bayes_factor", "log_p_value", "mean_photons", "n_pe
 #: Candidates that are looked at, the most significant ones.
 MOST_CANDIDATES: Final = 64
 
-#: What may be in a frame beside, or instead of, a crystal.
-FLAGS: Final = ("ice", "salt", "precipitant", "streak")
-
 _FIRST_ODDS = -8.0
 _MOST_EVIDENCE = 40.0
 
@@ -52,7 +51,7 @@ class HitVerdict(NamedTuple):
     artefact
         Log odds of "artefacts alone" against a crystal; (B,).
     flags
-        Log odds of each of :data:`FLAGS`, crystal or not; (B, 4).
+        Log odds of each of :data:`~cxlsfind.records.FRAME_FLAGS`, crystal or not; (B, 4).
     """
 
     log_odds: Tensor
@@ -77,7 +76,7 @@ class HitModel(nn.Module):
         # TorchScript knows constants as attributes only.
         self.first_odds = _FIRST_ODDS
         self.most_evidence = _MOST_EVIDENCE
-        self.n_flags = len(FLAGS)
+        self.n_flags = len(FRAME_FLAGS)
         self.register_buffer("resolutions", torch.linspace(0.03, 0.6, 24))
         n_single = 8 + 24 + 6
         self.see = nn.Sequential(

@@ -16,12 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
+from cxlsfind.records import PEAK_CLASSES
 
 #: Side of the window that a verdict is taken from.
 PEAK_WINDOW: Final = 11
-
-#: Names of the classes, in the order of the logits.
-PEAK_CLASSES: Final = ("spot", "noise", "hot_pixel", "track", "extended", "edge")
 
 #: Log odds of every artefact against a spot before training.
 _FIRST_ODDS = -8.0
@@ -52,7 +50,8 @@ class PeakVerdict(NamedTuple):
     photons
         Photons of the spot.
     classes
-        Log odds of all classes against a spot, in the order of :data:`PEAK_CLASSES`.
+        Log odds of all classes against a spot, in the order of
+        :data:`~cxlsfind.records.PEAK_CLASSES`.
     """
 
     logit: Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import torch
 from cxlsfind.models.calibration import RateTable
 from cxlsfind.models.card import DataDescription
 from cxlsfind.models.loading import load_checked, padded_batches
-from cxlsfind.models.peak import PEAK_CLASSES, PEAK_WINDOW
+from cxlsfind.models.peak import PEAK_WINDOW
+from cxlsfind.models.torchscript import run_model
+from cxlsfind.records import PEAK_CLASSES
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -52,7 +54,7 @@ class Verdicts:
     photons
         Photons of the spot.
     kind
-        Likeliest class, an index into :data:`~cxlsfind.models.peak.PEAK_CLASSES`; int64.
+        Likeliest class, an index into :data:`~cxlsfind.records.PEAK_CLASSES`; int64.
     spot_probability
         Probability of a spot rather than an artefact, given that it is not chance; before any
         word on how common artefacts are in these data.
@@ -68,6 +70,10 @@ class Verdicts:
     photons: FloatArray
     kind: npt.NDArray[np.int64]
     spot_probability: FloatArray
+
+    def take(self, rows: slice) -> Verdicts:
+        """Return the verdicts on some of the candidates."""
+        return Verdicts(*(getattr(self, item.name)[rows] for item in fields(self)))
 
     def log_expected(self, found: FloatArray, n_pixels: float) -> FloatArray:
         """Return how many false peaks per frame to expect at or above each candidate's verdict.
@@ -97,7 +103,7 @@ class PeakRunner:
     path
         File of the model.
     data
-        What it shall be used on.
+        What it shall be used on; ``None`` where that was checked, or is not known.
 
     Raises
     ------
@@ -106,7 +112,7 @@ class PeakRunner:
         fit the data; the reason is said.
     """
 
-    def __init__(self, path: Path, data: DataDescription, device: torch.device) -> None:
+    def __init__(self, path: Path, data: DataDescription | None, device: torch.device) -> None:
         self.device = device
         self._model, self.card = load_checked(path, "peak", data, device)
         self._rates = RateTable.from_card(self.card.calibration, file=str(path))
@@ -154,14 +160,13 @@ class PeakRunner:
             np.pad(background, edge, mode="edge"),
             np.pad(mask, edge),
         )
-        with torch.inference_mode():
-            for start in range(0, size[0], _BAND_ROWS):
-                rows = slice(start, min(start + _BAND_ROWS, size[0]) + 2 * edge)
-                band = [
-                    torch.from_numpy(np.ascontiguousarray(image[rows]))[None].to(self.device)
-                    for image in padded
-                ]
-                heat[start : start + _BAND_ROWS] = self._model(*band)[0][0].cpu().numpy()
+        for start in range(0, size[0], _BAND_ROWS):
+            rows = slice(start, min(start + _BAND_ROWS, size[0]) + 2 * edge)
+            band = [
+                torch.from_numpy(np.ascontiguousarray(image[rows]))[None].to(self.device)
+                for image in padded
+            ]
+            heat[start : start + _BAND_ROWS] = run_model(self._model, *band)[0][0].cpu().numpy()
         return heat
 
     def _judge_batch(
@@ -171,8 +176,7 @@ class PeakRunner:
         mask: npt.NDArray[np.uint8],
     ) -> FloatArray:
         images = (torch.from_numpy(image).to(self.device) for image in (counts, background, mask))
-        with torch.inference_mode():
-            columns = columns_of(self._model(*images))
+        columns = columns_of(run_model(self._model, *images))
         judged: FloatArray = columns.cpu().double().numpy()
         return judged
 

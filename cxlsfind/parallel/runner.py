@@ -154,7 +154,7 @@ def _process(config: RunConfig, comm: Comm, plan: Plan, stop: StopRequest) -> _W
                 work.take(message)
             display.show(work.counts)
 
-        with Processor(plan.run, config) as processor:
+        with Processor(plan.run, config, plan.models, comm.node_rank) as processor:
             # Compiled kernels go to a cache that all ranks of a node share; the first fills it.
             if comm.node_rank == 0:
                 _warm_up(processor, stop)

@@ -72,6 +72,7 @@ def write_outputs(
             settings=config.settings(),
             inputs=[config.input],
             notes=plan.notes,
+            models=plan.models.summary(),
         ),
         sources=TableSources(
             run.frames, run.groups, run.layout, run.masks, _mask_source(config, run.geometry)
@@ -151,6 +152,12 @@ def _advice_without_hits(config: RunConfig, run: Run, summary: dict[str, Any]) -
         f"usable pixel has {summary['mean_photons_per_pixel']['mean']:.3g} photons on average, "
         f"and {100 * usable:.1f}% of the pixels are usable"
     )
+    artefacts = summary["models"].get("frames_of_artefacts", 0)
+    if artefacts:
+        yield (
+            f"note: models took {artefacts} frames for artefacts alone; --no-models shows what the "
+            "statistics alone say"
+        )
     finder = (
         f"--false-peaks={config.false_peaks:g} and --hit-fpr={config.hit_fpr:g}"
         if config.peaks is PeakMethod.POISSON

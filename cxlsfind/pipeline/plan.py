@@ -22,6 +22,7 @@ from cxlsfind.io.inputs import InputList, read_inputs, wait_for_files
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run, open_run
 from cxlsfind.pipeline.blocks import Block, make_blocks
+from cxlsfind.pipeline.model_choice import ModelChoice, choose_models
 from cxlsfind.pipeline.search import FrameLoader, counts_problem, unmasked_gaps
 from cxlsfind.pipeline.skips import skip_lines
 from cxlsfind.writers.outputs import OutputSet
@@ -52,6 +53,8 @@ class Plan:
         Where ranks keep their results until they are merged.
     notes
         What the user should know before the first frame; sentences.
+    models
+        Models that judge what the finder finds.
     """
 
     run: Run
@@ -59,6 +62,7 @@ class Plan:
     stream_geometry: str
     shard_folder: Path
     notes: tuple[str, ...]
+    models: ModelChoice
 
     def with_masks(self, masks: tuple[npt.NDArray[np.bool_], ...]) -> Plan:
         """Return the plan with its masks in other memory."""
@@ -72,6 +76,7 @@ class Plan:
             f"dataset{'s' if len(run.groups) != 1 else ''}, geometry {run.geometry.file}"
         )
         yield from (f"note: {note}" for note in self.notes)
+        yield from self.models.lines()
         yield from skip_lines(run.skipped)
 
 
@@ -93,7 +98,8 @@ def prepare(config: RunConfig) -> Plan:
         run = _collecting(problems, _open, config, geometry, inputs)
     if run is not None:
         _collecting(problems, outputs.refuse_inputs, map(Path, run.data_files()))
-    if problems or run is None or inputs is None:
+    models = _collecting(problems, choose_models, config, run)
+    if problems or run is None or inputs is None or models is None:
         raise InputProblemsError(problems)
     run, gain_remarks = _with_gain(config, run)
     remarks = (*gain_remarks, *_look_at_data(config, run))
@@ -108,6 +114,7 @@ def prepare(config: RunConfig) -> Plan:
         stream_geometry=text,
         shard_folder=outputs.path(f".{config.output.name}.shards"),
         notes=(*run.geometry.warnings, *inputs.notes, *run.notes, *remarks),
+        models=models,
     )
 
 

@@ -15,6 +15,8 @@ from cxlsfind.errors import CxlsfindError, FrameError, StoppedError
 from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.blocks import Block
+from cxlsfind.pipeline.model_choice import ModelChoice
+from cxlsfind.pipeline.model_judge import ModelJudge
 from cxlsfind.pipeline.ring_store import RingStore
 from cxlsfind.pipeline.search import (
     AnyFrame,
@@ -46,9 +48,19 @@ class Processor:
         The run, opened.
     config
         Its settings.
+    models
+        Models that fit it.
+    rank_on_node
+        Number of this rank among those of its node: the node's GPUs are shared out by it.
     """
 
-    def __init__(self, run: Run, config: RunConfig) -> None:
+    def __init__(
+        self,
+        run: Run,
+        config: RunConfig,
+        models: ModelChoice | None = None,
+        rank_on_node: int = 0,
+    ) -> None:
         self._run = run
         self._config = config
         #: Maps that all threads use, and that the ranks of a node may share.
@@ -56,7 +68,12 @@ class Processor:
         self._local = threading.local()
         self._loaders: list[FrameLoader] = []
         self._pool = ThreadPoolExecutor(config.threads) if config.threads > 1 else None
-        self._poisson = PoissonSearch(run, config) if config.peaks is PeakMethod.POISSON else None
+        self._poisson: PoissonSearch | None = None
+        if config.peaks is PeakMethod.POISSON:
+            judge = None
+            if models is not None and models.files:
+                judge = ModelJudge(run, config, models, rank_on_node)
+            self._poisson = PoissonSearch(run, config, judge)
 
     def process(self, block: Block) -> BlockOutput:
         """Read, search and render the frames of a block, in input order."""

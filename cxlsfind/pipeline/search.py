@@ -17,12 +17,13 @@ from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import FrameMaker, photons_from_adu
 from cxlsfind.finding.planes import plane_frame
 from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
-from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
+from cxlsfind.finding.poisson.settings import PoissonSettings
 from cxlsfind.finding.rollover import count_rolled_over
 from cxlsfind.geometry.maps import inverse_d
 from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
+from cxlsfind.pipeline.model_judge import ModelJudge, Outcome, outcome_alone
 from cxlsfind.pipeline.ring_store import RingStore
 from cxlsfind.records import (
     DenseFrame,
@@ -30,12 +31,11 @@ from cxlsfind.records import (
     FrameResult,
     PeakArray,
     PlaneFrame,
-    Verdict,
 )
 from cxlsfind.units import wavelength_m
 
 if TYPE_CHECKING:
-    from cxlsfind.finding.poisson.finder import PoissonFinder
+    from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 
 #: Peaks that make a hit for peakfinder8 unless ``--min-peaks`` says otherwise: the fewest that can
 #: be indexed.
@@ -167,6 +167,7 @@ class Peakfinder8Search:
         energy = read.header.photon_energy_ev
         peaks = self._finder_for(read.key).find(read.image, energy, self._at_least)
         _add_resolution(self._run, peaks, read.header)
+        peaks["spot_probability"], peaks["kind"] = np.nan, -1
         return _result(read, peaks, is_hit=len(peaks) >= self._min_peaks)
 
     def warm_up(self, read: AnyFrame) -> None:
@@ -185,10 +186,17 @@ class Peakfinder8Search:
 
 
 class PoissonSearch:
-    """The likelihood ratio, block by block."""
+    """The likelihood ratio, block by block.
 
-    def __init__(self, run: Run, config: RunConfig) -> None:
+    Parameters
+    ----------
+    models
+        Models that judge what it finds; ``None``: it decides alone.
+    """
+
+    def __init__(self, run: Run, config: RunConfig, models: ModelJudge | None = None) -> None:
         self._run = run
+        self._models = models
         self._settings = poisson_settings(config)
         self._finder: PoissonFinder | None = None
         self._key: FinderKey | None = None
@@ -210,9 +218,17 @@ class PoissonSearch:
                 gains = adu_per_photon(self._run.geometry, read.header.photon_energy_ev)
                 result.peaks["intensity"] = result.peaks["photons"] * gains[result.peaks["panel"]]
                 _add_resolution(self._run, result.peaks, read.header)
-                verdict = _verdict(result)
-                results.append(_result(read, result.peaks, is_hit=result.is_hit, verdict=verdict))
+            results += [
+                _result(read, outcome.peaks, is_hit=outcome.is_hit, outcome=outcome)
+                for read, outcome in zip(frames, self._judge(frames, found), strict=True)
+            ]
         return results, np.unique(np.concatenate(lying))
+
+    def _judge(self, frames: Sequence[ReadFrame[PlacedFrame]], found: BlockResult) -> list[Outcome]:
+        if self._models is None:
+            return [outcome_alone(result) for result in found.frames]
+        images = [read.image for read in frames]
+        return self._models.judge(images, frames[0].key.shift_m, found)
 
     def _finder_for(self, key: FinderKey) -> PoissonFinder:
         # It brings scipy along, which takes longer to load than hundreds of frames: where there is
@@ -298,22 +314,12 @@ def poisson_settings(config: RunConfig) -> PoissonSettings:
     )
 
 
-def _verdict(result: PoissonResult) -> Verdict:
-    return Verdict(
-        n_peaks=result.n_peaks,
-        hit_p_value=result.hit_p_value,
-        log_bayes_factor=result.hit_log_bayes_factor,
-        frame_class=result.frame_class.value,
-        expected_false_peaks=result.expected_false,
-    )
-
-
 def _result(
     read: ReadFrame[PlaneFrame | PlacedFrame | DenseFrame],
     peaks: PeakArray,
     *,
     is_hit: bool,
-    verdict: Verdict | None = None,
+    outcome: Outcome | None = None,
 ) -> FrameResult:
     return FrameResult(
         frame=read.frame,
@@ -322,7 +328,8 @@ def _result(
         header=read.header,
         mean_photons=read.mean_photons,
         n_censored=len(read.image.censored),
-        verdict=verdict,
+        verdict=None if outcome is None else outcome.verdict,
+        models=None if outcome is None else outcome.models,
         n_rolled_over=read.n_rolled_over,
     )
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
 from cxlsfind.models.calibration import RateTable
-from cxlsfind.models.hit_inputs import expected_false
+from cxlsfind.models.searched import list_peaks
 from cxlsfind.sim.score import match_peaks
 from cxlsfind.training.conditions import FRAME_KINDS, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
@@ -81,17 +79,11 @@ def _kept(
     n = len(found.result.peaks)
     nothing = np.full(n, np.nan, np.float32)
     patches = PatchSet(
-        found.counts,
-        found.background,
-        found.mask,
+        *found.patches,
         np.zeros(n, np.int64),
         np.full((n, 2), np.nan, np.float32),
         nothing,
         nothing,
     )
-    expected = expected_false(found.result.peaks)
-    log_found = np.log(np.maximum(expected, 1e-300))
-    judged = judge_set(model, table, patches).log_expected(log_found, n_pixels)
-    # The finder may take a step of its scores beyond what was asked; the model then may too.
-    cut = max(1.0, float(expected[: found.result.n_peaks].max(initial=0.0)))
-    return np.asarray(judged <= math.log(cut))
+    verdicts = judge_set(model, table, patches)
+    return list_peaks(found.result.peaks, found.result.n_peaks, verdicts, n_pixels, 1.0).is_taken

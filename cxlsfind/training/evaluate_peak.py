@@ -13,8 +13,8 @@ from torch import nn
 from cxlsfind.finding.poisson.scores import typical_photons
 from cxlsfind.models.calibration import RateTable
 from cxlsfind.models.likelihood import LikelihoodRatio
-from cxlsfind.models.peak import PEAK_CLASSES
 from cxlsfind.models.peak_runner import Verdicts
+from cxlsfind.records import PEAK_CLASSES
 from cxlsfind.training.calibrate import calibrate, log_rate_per_pixel, logits_of
 from cxlsfind.training.efficiency import Efficiency, measure_efficiency
 from cxlsfind.training.evaluate_frames import evaluate_frames

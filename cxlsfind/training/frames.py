@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from cxlsfind.errors import UsageError
 from cxlsfind.finding.photons import normalise
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
-from cxlsfind.geometry.maps import rings
+from cxlsfind.geometry.maps import inverse_d, position_px
 from cxlsfind.geometry.model import BeamKind, Geometry, Quantity
-from cxlsfind.models.cutting import patch_backgrounds, patch_pixels
-from cxlsfind.records import DenseFrame, PeakArray
+from cxlsfind.models.cutting import Candidates, FrameArrays, Patches, cut_patches
+from cxlsfind.models.hit_inputs import Evidence
+from cxlsfind.models.searched import SearchedFrame
+from cxlsfind.records import DenseFrame
 from cxlsfind.sim.patterns import Pattern, PatternSettings, PatternSimulator
+from cxlsfind.units import wavelength_m
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,17 +32,15 @@ class FoundFrame:
         The frame with its truth.
     result
         The finder's.
-    counts, background, mask
-        Patches around the result's peaks, as the peak model takes them, (n, 11, 11).
+    patches
+        What is around the result's peaks.
     pattern_width
         Pixels of a row of the frame.
     """
 
     pattern: Pattern
     result: PoissonResult
-    counts: npt.NDArray[np.uint16]
-    background: npt.NDArray[np.float32]
-    mask: npt.NDArray[np.uint8]
+    patches: Patches
     pattern_width: int
 
 
@@ -63,7 +63,6 @@ class FrameSource:
         self.layout: Layout = build_layout(
             self.geometry, {slab_key(panel): settings.detector.shape}
         )
-        self.bins = rings(self.geometry, self.layout)
         self.usable = np.ascontiguousarray(self.simulator.pixel_mask.ravel() == 0)
         self._finder = PoissonFinder(
             PoissonSettings(false_peaks=false_peaks),
@@ -92,24 +91,38 @@ class FrameSource:
             frames.append(frame)
         found = self._finder.find_block(frames)
         width = self.settings.detector.shape[1]
+        patches = cut_patches(
+            [
+                Candidates(result.peaks, result.background, result.ring_centre_px)
+                for result in found.frames
+            ],
+            FrameArrays(self.geometry, self.layout, found.usable),
+            lambda number, pixels: patterns[number].counts[pixels],
+        )
         return [
-            FoundFrame(pattern, result, *self._patches(pattern, result, found.usable), width)
-            for pattern, result in zip(patterns, found.frames, strict=True)
+            FoundFrame(*parts, width) for parts in zip(patterns, found.frames, patches, strict=True)
         ]
 
-    def position(self, peaks: PeakArray) -> npt.NDArray[np.float64]:
-        """Return positions (x, y) from the geometry's centre, px, (n, 2)."""
-        panel = self.geometry.panels[0]
-        return np.column_stack([peaks["fs"] + panel.corner_x, peaks["ss"] + panel.corner_y])
-
-    def _patches(
-        self, pattern: Pattern, result: PoissonResult, usable: npt.NDArray[np.bool_]
-    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
-        pixels = patch_pixels(result.peaks, self.layout)
-        mask = usable[pixels.pixel] & pixels.inside
-        counts = np.minimum(pattern.counts[pixels.pixel], 65535) * mask
-        background = patch_backgrounds(pixels, result.peaks, result.background, self.bins)
-        return counts.astype(np.uint16), background, mask.astype(np.uint8)
+    def searched(self, found: FoundFrame) -> SearchedFrame:
+        """Return a frame as models take it."""
+        result = found.result
+        peaks = result.peaks.copy()
+        place = peaks["fs"], peaks["ss"]
+        peaks["inverse_d"] = inverse_d(
+            self.geometry,
+            0,
+            *place,
+            wavelength_m=wavelength_m(self.settings.photon_energy_ev),
+            clen_m=self.settings.clen_m,
+        )
+        return SearchedFrame(
+            peaks=peaks,
+            n_peaks=result.n_peaks,
+            evidence=Evidence(result.hit_log_bayes_factor, result.hit_p_value),
+            mean_background=float(result.background.mean()) if len(result.background) else 0.0,
+            position_px=position_px(self.geometry, 0, *place),
+            patches=found.patches,
+        )
 
 
 def _geometry(settings: PatternSettings) -> Geometry:

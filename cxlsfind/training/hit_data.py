@@ -11,16 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cxlsfind.geometry.maps import inverse_d
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.hit_inputs import (
-    Evidence,
-    HitInputs,
-    expected_false,
-    hit_inputs,
-    without_artefacts,
-)
+from cxlsfind.models.hit_inputs import Evidence
 from cxlsfind.models.peak_runner import PeakRunner
+from cxlsfind.models.searched import describe_frame, judge_peaks, weigh_frame
 from cxlsfind.sim.crystals.reflections import Crystal
 from cxlsfind.sim.detector import Detector
 from cxlsfind.sim.negatives import Negative
@@ -28,7 +22,6 @@ from cxlsfind.training.batches import Batch
 from cxlsfind.training.conditions import FRAME_KINDS, SMALL_DETECTOR, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
 from cxlsfind.training.seeds import Part, seed_of
-from cxlsfind.units import wavelength_m
 
 #: Classes of frames, in the order of their numbers; frames of the last are not trained on.
 FRAME_CLASSES: Final = ("hit", "blank", "artefact", "neither")
@@ -190,66 +183,32 @@ def describe_frames(
     source: FrameSource, found: list[FoundFrame], kind: str, peak: PeakRunner | None = None
 ) -> FrameSet:
     """Return frames of one experiment as the model sees them, with their truth."""
-    rows = [describe_frame(source, frame, peak) for frame in found]
+    n_pixels = float(source.usable.sum())
+    frames = [source.searched(frame) for frame in found]
+    weighed = [
+        weigh_frame(frame, verdicts, n_pixels)
+        for frame, verdicts in zip(frames, judge_peaks(peak, frames), strict=True)
+    ]
+    rows = [describe_frame(*both) for both in zip(frames, weighed, strict=True)]
     patterns = [frame.pattern for frame in found]
     flags = np.array([_flags(frame, kind) for frame in found], np.float32)
     labels = [
-        _label(frame, there, evidence)
-        for frame, there, (_, evidence) in zip(found, flags, rows, strict=True)
+        _label(frame, there, one.evidence)
+        for frame, there, one in zip(found, flags, weighed, strict=True)
     ]
     return FrameSet(
-        candidates=np.stack([inputs.candidates for inputs, _ in rows]),
-        frames=np.stack([inputs.frame for inputs, _ in rows]),
+        candidates=np.stack([row.candidates for row in rows]),
+        frames=np.stack([row.frame for row in rows]),
         label=np.array(labels, np.int64),
         flags=flags,
-        p_value=np.array([evidence.p_value for _, evidence in rows]),
+        p_value=np.array([one.evidence.p_value for one in weighed]),
         oracle=np.array([pattern.oracle_llr for pattern in patterns], np.float32),
         kind=np.full(len(found), FRAME_KINDS.index(kind), np.int64),
     )
 
 
-def describe_frame(
-    source: FrameSource, found: FoundFrame, peak: PeakRunner | None
-) -> tuple[HitInputs, Evidence]:
-    """Return a frame as the model takes it, and the finder's evidence less what is no spot."""
-    settings, result = source.settings, found.result
-    peaks = result.peaks.copy()
-    evidence = Evidence(result.hit_log_bayes_factor, result.hit_p_value)
-    n_peaks, logit = result.n_peaks, None
-    if peak is not None:
-        n_pixels = float(source.usable.sum())
-        verdicts = peak.judge(found.counts, found.background, found.mask)
-        expected = expected_false(peaks)
-        log_expected = verdicts.log_expected(np.log(np.maximum(expected, 1e-300)), n_pixels)
-        # The finder may take a step of its scores beyond what was asked; the model then may too.
-        cut = max(1.0, float(expected[:n_peaks].max(initial=0.0)))
-        taken = log_expected <= math.log(cut)
-        refused = ~taken & (np.arange(len(peaks)) < n_peaks)
-        evidence = without_artefacts(evidence, peaks["log_likelihood_ratio"][refused], n_pixels)
-        peaks["p_value"] = -np.expm1(-np.exp(np.minimum(log_expected, 5.0)))
-        n_peaks, logit = int(taken.sum()), verdicts.logit
-    peaks["inverse_d"] = inverse_d(
-        source.geometry,
-        0,
-        peaks["fs"],
-        peaks["ss"],
-        wavelength_m=wavelength_m(settings.photon_energy_ev),
-        clen_m=settings.clen_m,
-    )
-    inputs = hit_inputs(
-        peaks,
-        source.position(peaks),
-        log_bayes_factor=evidence.log_bayes_factor,
-        p_value=evidence.p_value,
-        mean_background=float(result.background.mean()) if len(result.background) else 0.0,
-        n_peaks=n_peaks,
-        spot_logit=logit,
-    )
-    return inputs, evidence
-
-
 def _flags(found: FoundFrame, kind: str) -> list[float]:
-    """Return which of :data:`~cxlsfind.models.hit.FLAGS` a frame really has."""
+    """Return which of :data:`~cxlsfind.records.FRAME_FLAGS` a frame really has."""
     negatives = found.pattern.negatives
     seen = float(found.pattern.impostors.value.sum()) > _VISIBLE
     return [

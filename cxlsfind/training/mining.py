@@ -114,9 +114,9 @@ def label_candidates(found: FoundFrame, kind: str) -> PatchSet:
         offset[is_spot, 0] = (spots["fs"][mine] - middle_fs)[is_spot]
         offset[is_spot, 1] = (spots["ss"][mine] - middle_ss)[is_spot]
     return PatchSet(
-        counts=found.counts[kept],
-        background=found.background[kept],
-        mask=found.mask[kept],
+        counts=found.patches.counts[kept],
+        background=found.patches.background[kept],
+        mask=found.patches.mask[kept],
         label=label[kept],
         offset=offset[kept].astype(np.float32),
         photons=np.where(is_spot, photons, np.nan)[kept].astype(np.float32),

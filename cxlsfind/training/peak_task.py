@@ -8,7 +8,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from cxlsfind.models.peak import PEAK_CLASSES, PeakModel, PeakVerdict
+from cxlsfind.models.peak import PeakModel, PeakVerdict
+from cxlsfind.records import PEAK_CLASSES
 from cxlsfind.training.batches import Batch
 from cxlsfind.training.patches import PatchSet, PatchSimulator, Thresholds, join_patches
 from cxlsfind.training.scenes import HELD_OUT, NUISANCES, SHARES, PatchClass

@@ -10,10 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from cxlsfind.config import DeviceChoice
 from cxlsfind.datasets.splits import read_split
 from cxlsfind.datasets.streaming import FrameDataset
 from cxlsfind.errors import UsageError
-from cxlsfind.models.runtime import DeviceChoice, choose_device
+from cxlsfind.models.runtime import choose_device
 from cxlsfind.training.batches import Batches, PatchBatches, TreeBatches
 from cxlsfind.training.hit_data import FrameBatches, load_for_training, simulate_frames
 from cxlsfind.training.hit_task import HitTask

@@ -14,10 +14,12 @@ import numpy.typing as npt
 
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.records import (
+    FRAME_FLAGS,
     PEAK_DTYPE,
     FrameResult,
     FrameTable,
     HeaderValue,
+    ModelVerdict,
     PeakArray,
     Skipped,
     Verdict,
@@ -65,6 +67,9 @@ class BlockOutput:
         Probability of a hit; NaN until :meth:`with_hit_probability` fills it in.
     frame_class
         As there; empty without a verdict.
+    n_removed, n_added, artefact_probability, flag_probability
+        As in :class:`~cxlsfind.records.ModelVerdict`; -1 and NaN where no models were used; int64,
+        float64, and float64 of shape (frames, 4).
     lying
         Pixels of the frame array that the finder left out of the whole block; int32.
     stream
@@ -89,6 +94,10 @@ class BlockOutput:
     hit_probability: npt.NDArray[np.float64]
     frame_class: npt.NDArray[np.str_]
     expected_false_peaks: npt.NDArray[np.float64]
+    n_removed: npt.NDArray[np.int64]
+    n_added: npt.NDArray[np.int64]
+    artefact_probability: npt.NDArray[np.float64]
+    flag_probability: npt.NDArray[np.float64]
     lying: npt.NDArray[np.int32]
     headers: dict[str, HeaderColumn]
     stream: bytes
@@ -144,6 +153,7 @@ class BlockOutput:
             n_censored=np.array([result.n_censored for result in results], np.int64),
             n_rolled_over=np.array([result.n_rolled_over for result in results], np.int64),
             **_verdict_columns([result.verdict for result in results]),
+            **_model_columns([result.models for result in results]),
             lying=lying,
             headers=header_columns([header.values for header in headers]),
             stream=b"".join(chunks),
@@ -221,6 +231,22 @@ def _verdict_columns(verdicts: Sequence[Verdict | None]) -> dict[str, npt.NDArra
     }
 
 
+def _model_columns(verdicts: Sequence[ModelVerdict | None]) -> dict[str, npt.NDArray[Any]]:
+    nan = float("nan")
+    unknown = ModelVerdict(-1, -1, nan, (nan, nan, nan, nan))
+    known = [verdict or unknown for verdict in verdicts]
+    return {
+        "n_removed": np.array([verdict.n_removed for verdict in known], np.int64),
+        "n_added": np.array([verdict.n_added for verdict in known], np.int64),
+        "artefact_probability": np.array(
+            [verdict.artefact_probability for verdict in known], np.float64
+        ),
+        "flag_probability": np.array([verdict.flags for verdict in known], np.float64).reshape(
+            -1, len(FRAME_FLAGS)
+        ),
+    }
+
+
 #: Arrays in the order in which bytes hold them; those of the headers follow.
 _ARRAYS = (
     "frame",
@@ -232,6 +258,10 @@ _ARRAYS = (
     "hit_probability",
     "frame_class",
     "expected_false_peaks",
+    "n_removed",
+    "n_added",
+    "artefact_probability",
+    "flag_probability",
     "photon_energy_ev",
     "clen_m",
     "detector_shift_m",

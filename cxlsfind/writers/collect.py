@@ -11,7 +11,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.records import PEAK_DTYPE, PeakArray, Skipped
+from cxlsfind.records import FRAME_FLAGS, PEAK_DTYPE, PeakArray, Skipped
 from cxlsfind.writers.blocks import BlockOutput, HeaderColumn, join_columns
 
 #: Peaks that make a frame worth an attempt at indexing.
@@ -28,7 +28,7 @@ class RunResults:
         As in :class:`BlockOutput`.
     n_rolled_over, n_listed, hit_p_value, log_bayes_factor, hit_probability, frame_class
         As there.
-    expected_false_peaks
+    expected_false_peaks, n_removed, n_added, artefact_probability, flag_probability
         As there.
     lying
         Frames of every block in which the finder left pixels out, and these pixels.
@@ -57,6 +57,10 @@ class RunResults:
     hit_probability: npt.NDArray[np.float64]
     frame_class: npt.NDArray[np.str_]
     expected_false_peaks: npt.NDArray[np.float64]
+    n_removed: npt.NDArray[np.int64]
+    n_added: npt.NDArray[np.int64]
+    artefact_probability: npt.NDArray[np.float64]
+    flag_probability: npt.NDArray[np.float64]
     lying: tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]], ...]
     first_peak: npt.NDArray[np.int64]
     peaks: PeakArray
@@ -68,6 +72,11 @@ class RunResults:
         """Hits with peaks enough for an attempt at indexing."""
         return self.is_hit & (self.n_peaks >= INDEXABLE_PEAKS)
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether models had their say."""
+        return bool((self.n_removed >= 0).any())
+
 
 class ResultCollector:
     """Takes blocks in input order and returns the results of the run.
@@ -77,7 +86,7 @@ class ResultCollector:
     Parameters
     ----------
     folder
-        Folder with room for all peaks, 84 bytes each.
+        Folder with room for all peaks, 92 bytes each.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -136,6 +145,13 @@ class ResultCollector:
             hit_probability=self._join("hit_probability", np.float64),
             frame_class=self._join("frame_class", np.str_),
             expected_false_peaks=self._join("expected_false_peaks", np.float64),
+            n_removed=self._join("n_removed", np.int64),
+            n_added=self._join("n_added", np.int64),
+            artefact_probability=self._join("artefact_probability", np.float64),
+            flag_probability=np.concatenate(
+                [np.empty((0, len(FRAME_FLAGS)))]
+                + [block.flag_probability for block in self._columns]
+            ),
             lying=tuple((b.frame, b.lying) for b in self._columns if len(b.lying)),
             first_peak=np.cumsum(n_listed) - n_listed,
             peaks=self._map_peaks(),

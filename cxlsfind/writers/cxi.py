@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from cxlsfind import __version__
 from cxlsfind.geometry.layout import Layout
-from cxlsfind.records import FrameTable, PeakArray, SourceGroup
+from cxlsfind.records import FRAME_FLAGS, PEAK_CLASSES, FrameTable, PeakArray, SourceGroup
 from cxlsfind.writers.collect import RunResults
 from cxlsfind.writers.derived_geometry import CLEN, ENERGY, SHIFTS
 from cxlsfind.writers.handoff import HandOff, group_name
@@ -62,6 +62,12 @@ COLUMNS: Final[dict[str, tuple[str, str]]] = {
     "peakNumPixels": ("n_pixels", "i4"),
     "peakPanel": ("panel", "i4"),
     "peakFlags": ("flags", "u4"),
+}
+
+#: The same for what models say of peaks, in runs where they had their say.
+MODEL_COLUMNS: Final[dict[str, tuple[str, str]]] = {
+    "peakSpotProbability": ("spot_probability", "f4"),
+    "peakClass": ("kind", "i4"),
 }
 
 #: Values in one chunk of the table: what CrystFEL unpacks to read one row.
@@ -181,6 +187,7 @@ def _write_frame_values(
         "mean_photons": results.mean_photons[members].astype(np.float32),
         "saturated_pixels": results.n_censored[members].astype(np.int32),
         **_verdict_values(results, members),
+        **_model_values(results, members),
         "source_file": _fixed_text([frames.filename(n) for n in numbers]),
         "source_event": _fixed_text([str(frames.event(n)) for n in numbers]),
     }
@@ -210,6 +217,23 @@ def _verdict_values(
     }
 
 
+def _model_values(
+    results: RunResults, members: npt.NDArray[np.intp]
+) -> dict[str, npt.NDArray[Any]]:
+    if not results.is_judged:
+        return {}
+    values: dict[str, npt.NDArray[Any]] = {
+        "peaks_removed": results.n_removed[members].astype(np.int32),
+        "peaks_added": results.n_added[members].astype(np.int32),
+    }
+    if np.isnan(results.artefact_probability).all():
+        return values
+    values["artefact_probability"] = results.artefact_probability[members].astype(np.float32)
+    for name, column in zip(FRAME_FLAGS, results.flag_probability[members].T, strict=True):
+        values[f"{name}_probability"] = column.astype(np.float32)
+    return values
+
+
 def without_lying(sources: TableSources, results: RunResults) -> TableSources:
     """Return sources with masks that leave out what the finder left out.
 
@@ -230,8 +254,10 @@ def _fixed_text(texts: Sequence[str] | npt.NDArray[Any]) -> npt.NDArray[np.bytes
     return np.array([encode(text) for text in texts], dtype=np.bytes_)
 
 
-def _table_values(peaks: PeakArray) -> Mapping[str, npt.NDArray[Any]]:
-    values = {name: peaks[field].astype(dtype) for name, (field, dtype) in COLUMNS.items()}
+def _table_values(
+    peaks: PeakArray, columns: Mapping[str, tuple[str, str]] = COLUMNS
+) -> Mapping[str, npt.NDArray[Any]]:
+    values = {name: peaks[field].astype(dtype) for name, (field, dtype) in columns.items()}
     values["peakXPosRaw"] = (peaks["fs"] - 0.5).astype(np.float32)
     values["peakYPosRaw"] = (peaks["ss"] - 0.5).astype(np.float32)
     intensity = values["peakTotalIntensity"]
@@ -253,12 +279,15 @@ def _write_table(
     place.create_dataset("nPeaks", data=n_peaks)
     width = max(1, int(results.n_listed[members].max(initial=0)))
     chunk = min(n_rows, max(16, _CHUNK_VALUES // width))
+    columns = {**COLUMNS, **(MODEL_COLUMNS if results.is_judged else {})}
     tables = {
         name: place.create_dataset(
             name, (n_rows, width), dtype, chunks=(chunk, width), fillvalue=0, **_COMPRESSION
         )
-        for name, (_, dtype) in COLUMNS.items()
+        for name, (_, dtype) in columns.items()
     }
+    if "peakClass" in tables:
+        tables["peakClass"].attrs["classes"] = ",".join(PEAK_CLASSES)
     step = chunk * max(1, _WRITE_VALUES // (chunk * width))
     for start in range(0, n_rows, step):
         stop = min(start + step, n_rows)
@@ -270,7 +299,7 @@ def _write_table(
         within = np.arange(total) - np.repeat(np.cumsum(counts) - counts, counts)
         peaks = results.peaks[np.repeat(results.first_peak[members[first:last]], counts) + within]
         where = (np.repeat(rows[first:last] - start, counts), within)
-        for name, values in _table_values(peaks).items():
+        for name, values in _table_values(peaks, columns).items():
             block = np.zeros((stop - start, width), values.dtype)
             block[where] = values
             tables[name][start:stop] = block

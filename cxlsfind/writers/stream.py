@@ -5,13 +5,21 @@ Lines that CrystFEL does not know, ours begin with ``cxlsfind/``, are ignored by
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
 
 from cxlsfind import __version__
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.records import FrameResult, HeaderValue, PeakArray, Verdict
+from cxlsfind.records import (
+    FRAME_FLAGS,
+    FrameResult,
+    HeaderValue,
+    ModelVerdict,
+    PeakArray,
+    Verdict,
+)
 
 #: Bytes between the first line and the geometry that CrystFEL's reader takes, with some left over
 #: for readers that count differently; the reader's own limit is 4090.
@@ -176,6 +184,7 @@ def stream_chunk(
         f"cxlsfind/mean_photons = {result.mean_photons:.6g}\n",
         f"cxlsfind/saturated_pixels = {result.n_censored}\n",
         *_verdict_lines(result.verdict),
+        *_model_lines(result.models),
         f"average_camera_length = {header.clen_m + mean_coffset:f} m\n",
         f"num_peaks = {len(peaks)}\n",
         f"peak_resolution = {resolution:f} nm^-1 or {spacing:f} A\n",
@@ -198,6 +207,20 @@ def _verdict_lines(verdict: Verdict | None) -> list[str]:
         f"cxlsfind/hit_probability = {PENDING_PROBABILITY.decode('ascii')}\n",
         f"cxlsfind/expected_false_peaks = {verdict.expected_false_peaks:.6g}\n",
     ]
+
+
+def _model_lines(verdict: ModelVerdict | None) -> list[str]:
+    if verdict is None:
+        return []
+    lines = [
+        f"cxlsfind/peaks_removed = {verdict.n_removed}\n",
+        f"cxlsfind/peaks_added = {verdict.n_added}\n",
+    ]
+    if math.isnan(verdict.artefact_probability):
+        return lines
+    lines.append(f"cxlsfind/artefact_probability = {verdict.artefact_probability:.6g}\n")
+    flags = zip(FRAME_FLAGS, verdict.flags, strict=True)
+    return [*lines, *(f"cxlsfind/{name}_probability = {value:.6g}\n" for name, value in flags)]
 
 
 def _header_line(name: str, value: HeaderValue) -> str:

@@ -18,12 +18,15 @@ import numpy.typing as npt
 
 from cxlsfind import __version__
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.records import Skipped
+from cxlsfind.records import FRAME_FLAGS, Skipped
 from cxlsfind.writers.collect import RunResults
 from cxlsfind.writers.stream import encode
 
 #: Raised when the meaning of a field changes; new fields do not raise it.
 SCHEMA = 1
+
+#: Probability above which a frame is counted as having what a model sees in it.
+_LIKELY = 0.5
 
 #: Holes in bright spots of a run from which on its counters are said to roll over.
 _SUSPICIOUS_PIXELS = 3
@@ -45,6 +48,8 @@ class RunFacts:
         Where energy, camera length and the like come from, in words, by name.
     notes, warnings
         What the user should know; sentences.
+    models
+        Models that judged what the finder found, ready for JSON.
     """
 
     command: str
@@ -53,6 +58,7 @@ class RunFacts:
     sources: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    models: Mapping[str, Any] = field(default_factory=dict)
 
 
 def summarise(
@@ -99,6 +105,7 @@ def summarise(
         "peaks": int(results.n_peaks.sum()),
         "peaks_in_hits": int(results.n_peaks[results.is_hit].sum()),
         **_verdict_numbers(facts, results),
+        "models": {**facts.models, **_model_numbers(results)},
         "mean_photons_per_pixel": _spread(results.mean_photons),
         "frames_with_saturated_pixels": int(np.count_nonzero(results.n_censored)),
         "frames_with_rolled_over_pixels": int(np.count_nonzero(results.n_rolled_over)),
@@ -146,6 +153,21 @@ def _verdict_numbers(facts: RunFacts, results: RunResults) -> dict[str, Any]:
         "expected_false_hits": facts.settings["hit_fpr"] * blanks if by_fpr else None,
         "expected_false_peaks_per_frame": float(results.expected_false_peaks[known].mean()),
         "pixels_left_out_by_finder": sum(len(pixels) for _, pixels in results.lying),
+    }
+
+
+def _model_numbers(results: RunResults) -> dict[str, Any]:
+    """Return what models changed, and what they saw beside crystals."""
+    if not results.is_judged:
+        return {}
+    flags = dict(zip(FRAME_FLAGS, results.flag_probability.T, strict=True))
+    return {
+        "peaks_removed": int(results.n_removed.sum()),
+        "peaks_added": int(results.n_added.sum()),
+        "frames_of_artefacts": int(np.count_nonzero(results.frame_class == "artefact")),
+        "frames_with": {
+            name: int(np.count_nonzero(column > _LIKELY)) for name, column in flags.items()
+        },
     }
 
 

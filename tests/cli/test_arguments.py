@@ -41,6 +41,12 @@ def test_defaults_are_crystfels() -> None:
         ([*LEAST, "--wait-for-file=-2"], "neither a time"),
         ([*LEAST, "--min-snrr=4"], "unrecognized arguments"),
         ([*LEAST, "--config", "no-such.toml"], "no-such.toml: cannot be read"),
+        ([*LEAST, "--device=gpu"], "invalid choice"),
+        ([*LEAST, "--models="], "name a folder, or give --no-models"),
+        (
+            [*LEAST, "--models=m", "--peaks=peakfinder8", "--threshold=5"],
+            "models judge what --peaks=poisson finds",
+        ),
         ([*LEAST, "-o", ""], "expected the name of a stream"),
         ([*LEAST, "-o", "runs/"], "expected the name of a stream"),
         ([*LEAST, "-o", "a\nb.stream"], "line break"),
@@ -68,6 +74,24 @@ def test_flags_win_over_the_file(tmp_path: Path) -> None:
     assert config.non_hits_in_stream
     assert config.copy_header == ("/a", "/b")
     assert read_arguments(["--config", str(file), "--copy-header=/c"]).copy_header == ("/c",)
+
+
+def test_models_of_flags_and_file(tmp_path: Path) -> None:
+    """The last word counts: flags over the file, and --no-models takes --models back."""
+    file = tmp_path / "night.toml"
+    file.write_text('models = "mine"\ndevice = "cpu"\n')
+    config = read_arguments([*LEAST, "--config", str(file)])
+    assert (config.models, config.use_models, config.device) == ("mine", True, "cpu")
+    config = read_arguments([*LEAST, "--config", str(file), "--no-models", "--device=cuda"])
+    assert (config.models, config.use_models, config.device) == (None, False, "cuda")
+    file.write_text("no-models = true\n")
+    assert not read_arguments([*LEAST, "--config", str(file)]).use_models
+    config = read_arguments([*LEAST, "--config", str(file), "--models", "mine"])
+    assert (config.models, config.use_models) == ("mine", True)
+    default = read_arguments(LEAST)
+    assert (default.models, default.use_models, default.device) == (None, True, "auto")
+    assert default.settings()["use_models"]
+    assert "device" not in default.settings()
 
 
 @pytest.mark.parametrize(
@@ -99,8 +123,10 @@ def test_bad_file_keys(
 
 
 def test_recorded_command_leaves_out_what_changes_nothing() -> None:
-    """-j and --overwrite do not reach the outputs; everything else does, quoted."""
-    config = read_arguments([*LEAST, "-j", "4", "--overwrite", "--prefix=a b/"])
+    """-j, --overwrite and --device do not reach the outputs; everything else does, quoted."""
+    config = read_arguments(
+        [*LEAST, "-j", "4", "--overwrite", "--device", "cpu", "--device=cuda", "--prefix=a b/"]
+    )
     assert config.command == (
         "cxlsfind -i files.lst -g Eiger4M.geom -o hits.stream '--prefix=a b/'"
     )

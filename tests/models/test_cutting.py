@@ -7,7 +7,9 @@ import pytest
 
 from cxlsfind.geometry.crystfel import parse_geometry
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
-from cxlsfind.models.cutting import patch_backgrounds, patch_pixels
+from cxlsfind.geometry.maps import rings
+from cxlsfind.geometry.model import Geometry
+from cxlsfind.models.cutting import Candidates, FrameArrays, patch_backgrounds, patch_pixels
 from cxlsfind.records import PEAK_DTYPE
 
 SHAPE = (30, 40)
@@ -41,9 +43,14 @@ left/ss = y
 
 
 @pytest.fixture
-def layout() -> Layout:
-    """Two panels of one array, the right one first and lower."""
-    geometry = parse_geometry(TEXT, file="two.geom")
+def geometry() -> Geometry:
+    """Return two panels of one array, the right one first and lower."""
+    return parse_geometry(TEXT, file="two.geom")
+
+
+@pytest.fixture
+def layout(geometry: Geometry) -> Layout:
+    """Return their layout."""
     return build_layout(geometry, {slab_key(panel): SHAPE for panel in geometry.panels})
 
 
@@ -75,15 +82,22 @@ def test_patches_end_at_their_panel(layout: Layout) -> None:
     assert len(patch_pixels(np.zeros(0, PEAK_DTYPE), layout).pixel) == 0
 
 
-def test_backgrounds_follow_the_profile_and_the_peak(layout: Layout) -> None:
-    """The profile's shape, with what the finder saw under the peak in the middle."""
+def test_backgrounds_follow_the_profile_and_the_peak(geometry: Geometry, layout: Layout) -> None:
+    """The profile's shape around each frame's centre, with what the finder saw in the middle."""
     peak = peak_at(1, 10.5, 12.5)
     peak["background"] = 0.6
-    bins = np.tile(np.arange(SHAPE[1], dtype=np.int32), SHAPE[0])
-    profile = np.linspace(0.1, 4.0, SHAPE[1])
-    pixels = patch_pixels(peak, layout)
-    level = patch_backgrounds(pixels, peak, profile, bins)
-    assert level[0, 5, 5] == pytest.approx(0.6)
-    np.testing.assert_allclose(level[0, 0, 10] / level[0, 0, 0], profile[15] / profile[5], 1e-5)
-    nowhere = patch_backgrounds(pixels, peak, np.zeros(SHAPE[1]), bins - 100)
-    assert (nowhere > 0).all()
+    profile = np.linspace(0.1, 4.0, 60)
+    arrays = FrameArrays(geometry, layout, np.ones(layout.n_pixels, np.bool_), (2e-4, -1e-4))
+    frames = [
+        Candidates(peak[:0], profile[:30], (0.0, 0.0)),
+        Candidates(peak, profile, (0.0, 0.0)),
+        Candidates(peak, profile[:50], (3.0, 1.5)),
+        Candidates(peak, profile * 0.0, (0.0, 0.0)),
+    ]
+    pixels = patch_pixels(np.concatenate([peak, peak, peak]), layout)
+    level = patch_backgrounds(pixels, frames, arrays)
+    assert (level > 0).all()
+    for number, offset_m in enumerate([(0.0, 0.0), (3e-4, 1.5e-4)]):
+        shift = 2e-4 - offset_m[0], -1e-4 - offset_m[1]
+        around = profile[rings(geometry, layout, shift)[pixels.pixel[number]]]
+        np.testing.assert_allclose(level[number], around * 0.6 / around[5, 5], rtol=1e-5)

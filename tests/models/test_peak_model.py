@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from cxlsfind.models.peak import PEAK_CLASSES, PEAK_WINDOW, PeakModel
+from cxlsfind.models.peak import PEAK_WINDOW, PeakModel
+from cxlsfind.records import PEAK_CLASSES
 
 Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-from cxlsfind.errors import UsageError
+from cxlsfind.errors import InputProblemsError, UsageError
 from cxlsfind.models.calibration import RateTable
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
 from cxlsfind.models.loading import make_golden, padded_batches
-from cxlsfind.models.peak import PEAK_CLASSES, PeakModel
+from cxlsfind.models.peak import PeakModel
 from cxlsfind.models.peak_runner import PeakRunner, Verdicts
-from cxlsfind.models.runtime import choose_device, load_models
+from cxlsfind.models.runtime import choose_device, examine_models, load_models
 from cxlsfind.models.torchscript import save_model, script_model
+from cxlsfind.records import PEAK_CLASSES
 
 CPU = torch.device("cpu")
 EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
@@ -172,13 +174,33 @@ def test_batches_are_of_one_size() -> None:
 
 
 def test_models_of_a_folder(tmp_path: Path, peak_file: Path) -> None:
-    """What is there is loaded; a folder without models is refused."""
-    models = load_models(peak_file.parent, EIGER, CPU)
+    """What is there and fits is loaded; a folder without models is refused."""
+    files = examine_models(peak_file.parent, [EIGER])
+    assert [file.task for file in files] == ["peak"]
+    assert files[0].sha256 == hashlib.sha256(peak_file.read_bytes()).hexdigest()
+    models = load_models(files, CPU)
     assert models.peak is not None
     assert models.hit is None
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ModelRefusedError, match=r"neither peak\.pt nor hit\.pt"):
-        load_models(tmp_path / "empty", EIGER, CPU)
+    with pytest.raises(InputProblemsError, match=r"neither peak\.pt nor hit\.pt"):
+        examine_models(tmp_path / "empty", [EIGER])
+    with pytest.raises(InputProblemsError, match="no such folder"):
+        examine_models(tmp_path / "nowhere", [EIGER])
+    # Another file under the same name, as when somebody exports while a run begins.
+    peak_file.write_bytes(peak_file.read_bytes() + b"1")
+    with pytest.raises(ModelRefusedError, match="not the file that was there"):
+        load_models(files, CPU)
+
+
+def test_all_data_of_a_run_must_fit(peak_file: Path) -> None:
+    """Every reason is said once, whichever data it concerns."""
+    other = replace(EIGER, photon_energy_ev=50e3)
+    assert examine_models(peak_file.parent, [])
+    with pytest.raises(InputProblemsError) as refusal:
+        examine_models(peak_file.parent, [EIGER, other, replace(other, dtype="float32")])
+    (problem,) = refusal.value.problems
+    assert problem.count("50000 eV") == 1
+    assert "the data are float32" in problem
 
 
 def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:

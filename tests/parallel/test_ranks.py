@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,27 @@ def outputs(folder: Path) -> dict[str, bytes]:
     del summary["run"]
     files["summary"] = json.dumps(summary).encode()
     return files
+
+
+@pytest.fixture(scope="module")
+def models(make_models: Callable[..., Path]) -> tuple[str, ...]:
+    """Return the option for models that see artefacts in some frames and spots."""
+    return "--models", str(make_models(peak_bias=7.0, hit_bias=7.0)), "--device=cpu"
+
+
+def test_models_give_the_same_bytes_on_any_number_of_ranks(
+    run: SimulatedRun, tmp_path: Path, models: tuple[str, ...]
+) -> None:
+    """1, 2 and 3 ranks, and threads: what models say does not depend on who asks them."""
+    runs = {}
+    for name, ranks, options in (("none", 0, ()), ("2", 2, ()), ("3", 3, ("-j2",))):
+        ended = start(command(run, ranks, *models, *options), tmp_path / name)
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stderr.count("models: peak.pt (") == 1
+        runs[name] = outputs(tmp_path / name)
+    assert runs["none"] == runs["2"] == runs["3"]
+    numbers = json.loads(runs["none"]["summary"])["models"]
+    assert numbers["peaks_removed"] > 0
 
 
 @pytest.mark.parametrize("finder", [(), ("--peaks=peakfinder8", "--threshold=5")])

@@ -69,13 +69,13 @@ def test_patches_around_found_peaks(source: FrameSource) -> None:
     width = TINY.shape[1]
     for frame in found:
         peaks = frame.result.peaks
-        assert frame.counts.shape == (len(peaks), 11, 11)
+        assert frame.patches.counts.shape == (len(peaks), 11, 11)
         image = frame.pattern.counts.reshape(TINY.shape)
-        for patch, mask, peak in zip(frame.counts, frame.mask, peaks, strict=True):
+        for patch, mask, peak in zip(frame.patches.counts, frame.patches.mask, peaks, strict=True):
             if mask[5, 5]:
                 assert patch[5, 5] == image[int(peak["ss"]), int(peak["fs"])]
         np.testing.assert_allclose(
-            frame.background[:, 5, 5], np.maximum(peaks["background"], 1e-9), rtol=1e-4
+            frame.patches.background[:, 5, 5], np.maximum(peaks["background"], 1e-9), rtol=1e-4
         )
         assert frame.pattern_width == width
 

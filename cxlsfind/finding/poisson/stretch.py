@@ -30,8 +30,9 @@ from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.finding.poisson.pairs import split_touching
 from cxlsfind.finding.poisson.peaks import PRIORS
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
+from cxlsfind.finding.poisson.settings import SharpRing
 from cxlsfind.finding.poisson.sharing import measure_sharing
-from cxlsfind.finding.poisson.sharp_rings import SharpRing, find_sharp_rings
+from cxlsfind.finding.poisson.sharp_rings import find_sharp_rings
 from cxlsfind.finding.poisson.streaks import measure_streaks
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
