@@ -311,6 +311,11 @@ class Verdict:
         being a hit.
     expected_false_peaks
         Peaks that the cut lets through in a blank frame, on average.
+    ring_centre_px
+        Where the rings of the background are centred, px (x, y) from the geometry's beam; (0, 0)
+        unless they are plainly elsewhere.
+    rings
+        Sharp rings of the background in words, ``name:spacing`` in angstrom; empty without any.
     """
 
     n_peaks: int
@@ -318,6 +323,8 @@ class Verdict:
     log_bayes_factor: float
     frame_class: str
     expected_false_peaks: float
+    ring_centre_px: tuple[float, float] = (0.0, 0.0)
+    rings: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ from cxlsfind.writers.cxi import TableSources
 from cxlsfind.writers.outputs import OutputSet, RunPlan, WrittenRun
 from cxlsfind.writers.summary import RunFacts
 
+#: Peaks per frame, and hits among frames, from which on something else than crystals is likely.
+_TOO_MANY_PEAKS = 100.0
+_TOO_MANY_HITS = 0.9
+
 
 @dataclass(frozen=True, slots=True)
 class Ending:
@@ -90,6 +94,7 @@ def write_outputs(
         lines = (
             *_last_words(config, outputs, written, len(run.skipped)),
             *_advice_without_hits(config, run, written.summary),
+            *_advice_with_too_much(config, written.summary),
         )
     return Ending(lines, count_lost(written.skipped), written.next_command)
 
@@ -152,6 +157,10 @@ def _advice_without_hits(config: RunConfig, run: Run, summary: dict[str, Any]) -
         f"usable pixel has {summary['mean_photons_per_pixel']['mean']:.3g} photons on average, "
         f"and {100 * usable:.1f}% of the pixels are usable"
     )
+    classes = summary.get("frame_classes", {})
+    dark = classes.get("beam_off", 0)
+    if dark:
+        yield f"note: {dark} of {summary['processed']} frames were taken without a beam, it seems"
     artefacts = summary["models"].get("frames_of_artefacts", 0)
     if artefacts:
         yield (
@@ -167,4 +176,22 @@ def _advice_without_hits(config: RunConfig, run: Run, summary: dict[str, Any]) -
     yield (
         f"note: if there should be hits, look at the beam (photons), the mask (usable pixels), "
         f"{finder} (peaks), and the photon energy of {energy:.5g} eV"
+    )
+
+
+def _advice_with_too_much(config: RunConfig, summary: dict[str, Any]) -> Iterator[str]:
+    """Yield what tells a run full of crystals from one with a wrong setting."""
+    if config.peaks is not PeakMethod.POISSON or not summary["processed"]:
+        return
+    per_frame = summary["peaks"] / summary["processed"]
+    most = max(_TOO_MANY_PEAKS, 10.0 * config.false_peaks)
+    if per_frame < most or summary["hit_rate"] < _TOO_MANY_HITS:
+        return
+    mean = summary["mean_photons_per_pixel"]["mean"]
+    rings = ", ".join(summary["rings"]["frames_with"]) or "none"
+    yield (
+        f"note: {100 * summary['hit_rate']:.3g}% of the frames are hits, with {per_frame:.3g} "
+        "peaks each; if that is too much, look at the mask "
+        f"({summary['pixels_left_out_by_finder']} more pixels lie), the units (a usable pixel has "
+        f"{mean:.3g} photons on average: adu_per_photon), sharp rings ({rings}) and the beam centre"
     )

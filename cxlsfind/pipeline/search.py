@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
@@ -17,20 +17,23 @@ from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import FrameMaker, photons_from_adu
 from cxlsfind.finding.planes import plane_frame
 from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
-from cxlsfind.finding.poisson.settings import PoissonSettings
+from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
 from cxlsfind.finding.rollover import count_rolled_over
 from cxlsfind.geometry.maps import inverse_d
 from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.model_judge import ModelJudge, Outcome, outcome_alone
+from cxlsfind.pipeline.ring_names import describe_rings
 from cxlsfind.pipeline.ring_store import RingStore
 from cxlsfind.records import (
     DenseFrame,
     FrameHeader,
     FrameResult,
+    ModelVerdict,
     PeakArray,
     PlaneFrame,
+    Verdict,
 )
 from cxlsfind.units import wavelength_m
 
@@ -219,8 +222,16 @@ class PoissonSearch:
                 result.peaks["intensity"] = result.peaks["photons"] * gains[result.peaks["panel"]]
                 _add_resolution(self._run, result.peaks, read.header)
             results += [
-                _result(read, outcome.peaks, is_hit=outcome.is_hit, outcome=outcome)
-                for read, outcome in zip(frames, self._judge(frames, found), strict=True)
+                _result(
+                    read,
+                    outcome.peaks,
+                    is_hit=outcome.is_hit,
+                    verdict=self._with_rings(outcome.verdict, result, read.header),
+                    models=outcome.models,
+                )
+                for read, result, outcome in zip(
+                    frames, found.frames, self._judge(frames, found), strict=True
+                )
             ]
         return results, np.unique(np.concatenate(lying))
 
@@ -229,6 +240,10 @@ class PoissonSearch:
             return [outcome_alone(result) for result in found.frames]
         images = [read.image for read in frames]
         return self._models.judge(images, frames[0].key.shift_m, found)
+
+    def _with_rings(self, verdict: Verdict, result: PoissonResult, header: FrameHeader) -> Verdict:
+        rings = describe_rings(result.rings, self._run.geometry, header)
+        return replace(verdict, ring_centre_px=result.ring_centre_px, rings=rings)
 
     def _finder_for(self, key: FinderKey) -> PoissonFinder:
         # It brings scipy along, which takes longer to load than hundreds of frames: where there is
@@ -319,7 +334,8 @@ def _result(
     peaks: PeakArray,
     *,
     is_hit: bool,
-    outcome: Outcome | None = None,
+    verdict: Verdict | None = None,
+    models: ModelVerdict | None = None,
 ) -> FrameResult:
     return FrameResult(
         frame=read.frame,
@@ -328,8 +344,8 @@ def _result(
         header=read.header,
         mean_photons=read.mean_photons,
         n_censored=len(read.image.censored),
-        verdict=None if outcome is None else outcome.verdict,
-        models=None if outcome is None else outcome.models,
+        verdict=verdict,
+        models=models,
         n_rolled_over=read.n_rolled_over,
     )
 

@@ -65,8 +65,10 @@ class BlockOutput:
         As in :class:`~cxlsfind.records.Verdict`; NaN where the finder gives no verdict; float64.
     hit_probability
         Probability of a hit; NaN until :meth:`with_hit_probability` fills it in.
-    frame_class
+    frame_class, rings
         As there; empty without a verdict.
+    ring_centre_px
+        As there; shape (frames, 2), float64.
     n_removed, n_added, artefact_probability, flag_probability
         As in :class:`~cxlsfind.records.ModelVerdict`; -1 and NaN where no models were used; int64,
         float64, and float64 of shape (frames, 4).
@@ -94,6 +96,8 @@ class BlockOutput:
     hit_probability: npt.NDArray[np.float64]
     frame_class: npt.NDArray[np.str_]
     expected_false_peaks: npt.NDArray[np.float64]
+    rings: npt.NDArray[np.str_]
+    ring_centre_px: npt.NDArray[np.float64]
     n_removed: npt.NDArray[np.int64]
     n_added: npt.NDArray[np.int64]
     artefact_probability: npt.NDArray[np.float64]
@@ -228,6 +232,10 @@ def _verdict_columns(verdicts: Sequence[Verdict | None]) -> dict[str, npt.NDArra
         "expected_false_peaks": np.array(
             [verdict.expected_false_peaks for verdict in known], np.float64
         ),
+        "rings": np.array([verdict.rings for verdict in known], np.str_),
+        "ring_centre_px": np.array(
+            [verdict.ring_centre_px for verdict in known], np.float64
+        ).reshape(-1, 2),
     }
 
 
@@ -258,6 +266,8 @@ _ARRAYS = (
     "hit_probability",
     "frame_class",
     "expected_false_peaks",
+    "rings",
+    "ring_centre_px",
     "n_removed",
     "n_added",
     "artefact_probability",

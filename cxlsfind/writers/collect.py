@@ -28,7 +28,9 @@ class RunResults:
         As in :class:`BlockOutput`.
     n_rolled_over, n_listed, hit_p_value, log_bayes_factor, hit_probability, frame_class
         As there.
-    expected_false_peaks, n_removed, n_added, artefact_probability, flag_probability
+    expected_false_peaks, rings, ring_centre_px, n_removed, n_added
+        As there.
+    artefact_probability, flag_probability
         As there.
     lying
         Frames of every block in which the finder left pixels out, and these pixels.
@@ -57,6 +59,8 @@ class RunResults:
     hit_probability: npt.NDArray[np.float64]
     frame_class: npt.NDArray[np.str_]
     expected_false_peaks: npt.NDArray[np.float64]
+    rings: npt.NDArray[np.str_]
+    ring_centre_px: npt.NDArray[np.float64]
     n_removed: npt.NDArray[np.int64]
     n_added: npt.NDArray[np.int64]
     artefact_probability: npt.NDArray[np.float64]
@@ -145,6 +149,10 @@ class ResultCollector:
             hit_probability=self._join("hit_probability", np.float64),
             frame_class=self._join("frame_class", np.str_),
             expected_false_peaks=self._join("expected_false_peaks", np.float64),
+            rings=self._join("rings", np.str_),
+            ring_centre_px=np.concatenate(
+                [np.empty((0, 2)), *(block.ring_centre_px for block in self._columns)]
+            ),
             n_removed=self._join("n_removed", np.int64),
             n_added=self._join("n_added", np.int64),
             artefact_probability=self._join("artefact_probability", np.float64),

@@ -206,7 +206,14 @@ def _verdict_lines(verdict: Verdict | None) -> list[str]:
         f"cxlsfind/hit_log_bayes_factor = {verdict.log_bayes_factor:.6g}\n",
         f"cxlsfind/hit_probability = {PENDING_PROBABILITY.decode('ascii')}\n",
         f"cxlsfind/expected_false_peaks = {verdict.expected_false_peaks:.6g}\n",
+        *_ring_lines(verdict),
     ]
+
+
+def _ring_lines(verdict: Verdict) -> list[str]:
+    lines = [f"cxlsfind/rings = {verdict.rings}\n"] if verdict.rings else []
+    x, y = verdict.ring_centre_px
+    return [*lines, f"cxlsfind/ring_centre_px = {x:g} {y:g}\n"] if x or y else lines
 
 
 def _model_lines(verdict: ModelVerdict | None) -> list[str]:

@@ -126,6 +126,22 @@ def summarise(
 
 def _warnings(results: RunResults) -> list[str]:
     """Return what is wrong with the data by the look of the results; sentences."""
+    return [*_roll_over_warnings(results), *_centre_warnings(results)]
+
+
+def _centre_warnings(results: RunResults) -> list[str]:
+    off = results.ring_centre_px[results.ring_centre_px.any(axis=1)]
+    if not len(off):
+        return []
+    x, y = np.median(off, axis=0)
+    return [
+        f"sharp rings are centred {x:g} px in x and {y:g} px in y from the geometry's beam in "
+        f"{len(off)} of {len(results.frame)} frames; peaks were found with that, indexing is not: "
+        "correct corner_x and corner_y of all panels by the opposite"
+    ]
+
+
+def _roll_over_warnings(results: RunResults) -> list[str]:
     n_pixels = int(results.n_rolled_over.sum())
     if n_pixels < _SUSPICIOUS_PIXELS:
         return []
@@ -153,6 +169,19 @@ def _verdict_numbers(facts: RunFacts, results: RunResults) -> dict[str, Any]:
         "expected_false_hits": facts.settings["hit_fpr"] * blanks if by_fpr else None,
         "expected_false_peaks_per_frame": float(results.expected_false_peaks[known].mean()),
         "pixels_left_out_by_finder": sum(len(pixels) for _, pixels in results.lying),
+        "rings": _ring_numbers(results),
+    }
+
+
+def _ring_numbers(results: RunResults) -> dict[str, Any]:
+    """Return how many frames have which kind of sharp rings, and where rings are centred."""
+    names = [{word.split(":")[0] for word in words.split()} for words in results.rings.tolist()]
+    kinds = sorted(set().union(*names))
+    off = results.ring_centre_px[results.ring_centre_px.any(axis=1)]
+    return {
+        "frames_with": {kind: sum(kind in there for there in names) for kind in kinds},
+        "frames_off_centre": len(off),
+        "centre_px": np.median(off, axis=0).tolist() if len(off) else [0.0, 0.0],
     }
 
 
