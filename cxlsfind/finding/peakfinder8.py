@@ -137,6 +137,7 @@ class Peakfinder8:
         self._usable = mask_words(usable)
         self._on_rings = self._usable & ring_words(rings)
         self._good, self._free = self._usable.copy(), self._on_rings.copy()
+        self._bright = np.zeros_like(self._usable)
         min_snr = np.float32(settings.min_snr)
         self._statistics = RingStatistics(self._detector, self._on_rings, min_snr, self._threshold)
         self._cuts = Cuts(
@@ -147,7 +148,6 @@ class Peakfinder8:
             settings.local_bg_radius,
         )
         self._peaks = new_peak_table(MAX_PEAKS)
-        self._lowest = RingLimits(*(np.full(rings.n_rings, self._threshold) for _ in range(3)))
         self._corner = np.array([(p.min_fs, p.min_ss) for p in geometry.panels], np.float64)
 
     def find(
@@ -195,7 +195,9 @@ class Peakfinder8:
         limits = self._statistics.of_values(values, self._free)
         no_planes = np.empty((0, 0), np.uint64)
         nowhere, nothing = np.empty(0, np.int32), np.empty(0, np.uint32)
-        image = Image(values, no_planes, nowhere, nothing, self._good, self._free, censored)
+        image = Image(
+            values, no_planes, nowhere, nothing, self._good, self._free, self._bright, censored
+        )
         bright = np.empty(values.size, np.int32)
         n_bright = list_bright(image, self._detector, limits, bright)
         return self._search(image, limits, bright[:n_bright])
@@ -208,6 +210,7 @@ class Peakfinder8:
             frame.count,
             self._good,
             self._free,
+            self._bright,
             frame.censored,
         )
         # No limit is below the threshold: only these pixels can be bright.
@@ -226,9 +229,7 @@ class Peakfinder8:
         panels, claimed = np.empty_like(pixels), np.empty_like(pixels)
         locate(pixels, self._detector.windows, panels)
         least = self._cuts.min_pix_count
-        most, n_claimed = bound_peaks(
-            image, self._detector, self._lowest, pixels, panels, least, claimed
-        )
+        most, n_claimed = bound_peaks(image, self._detector, pixels, panels, least, claimed)
         set_bits(image.free, claimed[:n_claimed])
         return most
 
@@ -251,6 +252,8 @@ class Peakfinder8:
         return n_peaks
 
     def _to_records(self, n_peaks: int, gains: npt.NDArray[np.float64]) -> PeakArray:
+        if n_peaks == 0:
+            return np.zeros(0, PEAK_DTYPE)
         found = PeakTable._make(column[:n_peaks] for column in self._peaks)
         gain = gains[found.panel]
         background_error = found.n_pixels * found.sigma / np.sqrt(np.maximum(found.n_background, 1))

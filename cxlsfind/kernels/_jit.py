@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Literal, ParamSpec, TypeVar
 
 import numba
 
@@ -21,11 +21,26 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
     Floating-point arithmetic is that of the source, in its order: results do not depend on the
     compiler's mood, and NaN and infinities mean what they say. Division by zero gives infinity.
     """
+    return _compile(function, inline="never")
+
+
+def kernel_part(function: Callable[P, R]) -> Callable[P, R]:
+    """Do the same, and have the function written out wherever a kernel calls it.
+
+    For what is called for every pixel, takes arrays, and is too large for the compiler to do that
+    by itself: a call hands over seven numbers per array, and counts its references.
+    """
+    return _compile(function, inline="always")
+
+
+def _compile(function: Callable[P, R], inline: Literal["never", "always"]) -> Callable[P, R]:
     compiled: Callable[P, R]
     try:
-        compiled = numba.njit(nogil=True, cache=_CACHE, error_model="numpy")(function)
+        compiled = numba.njit(nogil=True, cache=_CACHE, error_model="numpy", inline=inline)(
+            function
+        )
     except RuntimeError:
         # There is no folder that Numba could write to, as with an installation that belongs to
         # somebody else and no home: every run then compiles for itself.
-        compiled = numba.njit(nogil=True, error_model="numpy")(function)
+        compiled = numba.njit(nogil=True, error_model="numpy", inline=inline)(function)
     return compiled

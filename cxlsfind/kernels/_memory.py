@@ -27,17 +27,19 @@ R = TypeVar("R")
 Emit = Callable[..., Any]
 
 
-def _load(builder: Any, address: Any, kind: ir.Type = _OCTET) -> Any:
+def load(builder: Any, address: Any, kind: ir.Type = _OCTET) -> Any:
+    """Have a value loaded from any address."""
     return builder.load(builder.inttoptr(address, kind.as_pointer()), align=1)
 
 
-def _store(builder: Any, value: Any, address: Any) -> None:
+def store(builder: Any, value: Any, address: Any) -> None:
+    """Have a value stored at any address."""
     builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=1)
 
 
 def _emit_load(n_bytes: int) -> Emit:
     def emit(_: Any, builder: Any, __: Any, arguments: Any) -> Any:
-        value = _load(builder, arguments[0], ir.IntType(8 * n_bytes))
+        value = load(builder, arguments[0], ir.IntType(8 * n_bytes))
         return value if n_bytes == 8 else builder.zext(value, _WORD)
 
     return emit
@@ -45,12 +47,12 @@ def _emit_load(n_bytes: int) -> Emit:
 
 def _emit_store(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     target, word = arguments
-    _store(builder, word, target)
+    store(builder, word, target)
 
 
 def _emit_copy(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     target, source = arguments
-    _store(builder, _load(builder, source, _PAIR), target)
+    store(builder, load(builder, source, _PAIR), target)
 
 
 def _emit_fill(_: Any, builder: Any, __: Any, arguments: Any) -> None:
@@ -58,18 +60,18 @@ def _emit_fill(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     value = ir.Constant(_OCTET, ir.Undefined)
     for lane in range(8):
         value = builder.insert_element(value, word, ir.Constant(ir.IntType(32), lane))
-    _store(builder, value, target)
+    store(builder, value, target)
 
 
 def _emit_add(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     target, amount = arguments
     short = builder.trunc(amount, ir.IntType(32))
-    _store(builder, builder.add(_load(builder, target, ir.IntType(32)), short), target)
+    store(builder, builder.add(load(builder, target, ir.IntType(32)), short), target)
 
 
 def _emit_mask(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     source, mask, target = arguments
-    _store(builder, builder.and_(_load(builder, source), _load(builder, mask)), target)
+    store(builder, builder.and_(load(builder, source), load(builder, mask)), target)
 
 
 def _emit_join(operation: str, start: int) -> Emit:
@@ -79,11 +81,11 @@ def _emit_join(operation: str, start: int) -> Emit:
             total = builder.alloca(_OCTET)
         builder.store(ir.Constant(_OCTET, [start] * 8), total)
         with cgutils.for_range(builder, n_planes) as loop:
-            plane = _load(builder, builder.add(source, builder.mul(loop.index, stride)))
+            plane = load(builder, builder.add(source, builder.mul(loop.index, stride)))
             builder.store(getattr(builder, operation)(builder.load(total), plane), total)
-        masked = builder.and_(builder.load(total), _load(builder, mask))
-        masked = builder.or_(masked, _load(builder, target))
-        _store(builder, masked, target)
+        masked = builder.and_(builder.load(total), load(builder, mask))
+        masked = builder.or_(masked, load(builder, target))
+        store(builder, masked, target)
         some = ir.Constant(_WORD, 0)
         for lane in range(8):
             word = builder.extract_element(masked, ir.Constant(ir.IntType(32), lane))
@@ -93,7 +95,7 @@ def _emit_join(operation: str, start: int) -> Emit:
     return emit
 
 
-def _machine_code(emit: Emit) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def machine_code(emit: Emit) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a function of uint64, for kernels, the code that ``emit`` builds.
 
     The function itself is never run: it says what it takes, what it gives, and why.
@@ -118,50 +120,50 @@ def _machine_code(emit: Emit) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-@_machine_code(_emit_load(1))
+@machine_code(_emit_load(1))
 def load1(address: np.uint64) -> np.uint64:
     """Return the byte at an address."""
     raise NotImplementedError
 
 
-@_machine_code(_emit_load(2))
+@machine_code(_emit_load(2))
 def load2(address: np.uint64) -> np.uint64:
     """Return the two bytes at an address, the first one lowest."""
     raise NotImplementedError
 
 
-@_machine_code(_emit_load(8))
+@machine_code(_emit_load(8))
 def load8(address: np.uint64) -> np.uint64:
     """Return the eight bytes at an address, the first one lowest."""
     raise NotImplementedError
 
 
-@_machine_code(_emit_store)
+@machine_code(_emit_store)
 def store8(target: np.uint64, word: np.uint64) -> None:
     """Write a word, its lowest byte first."""
 
 
-@_machine_code(_emit_copy)
+@machine_code(_emit_copy)
 def copy16(target: np.uint64, source: np.uint64) -> None:
     """Copy 16 bytes: all are read before any is written."""
 
 
-@_machine_code(_emit_fill)
+@machine_code(_emit_fill)
 def fill64(target: np.uint64, word: np.uint64) -> None:
     """Write a word eight times."""
 
 
-@_machine_code(_emit_add)
+@machine_code(_emit_add)
 def add4(target: np.uint64, amount: np.uint64) -> None:
     """Add to the number in four bytes."""
 
 
-@_machine_code(_emit_mask)
+@machine_code(_emit_mask)
 def mask_octet(source: np.uint64, mask: np.uint64, target: np.uint64) -> None:
     """Write eight words, masked."""
 
 
-@_machine_code(_emit_join("or_", 0))
+@machine_code(_emit_join("or_", 0))
 def or_octets(
     source: np.uint64, stride: np.uint64, number: np.uint64, mask: np.uint64, target: np.uint64
 ) -> np.uint64:
@@ -174,7 +176,7 @@ def or_octets(
     raise NotImplementedError
 
 
-@_machine_code(_emit_join("and_", -1))
+@machine_code(_emit_join("and_", -1))
 def and_octets(
     source: np.uint64, stride: np.uint64, number: np.uint64, mask: np.uint64, target: np.uint64
 ) -> np.uint64:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
-from cxlsfind.kernels.plane_canvas import count_at
+from cxlsfind.kernels.plane_canvas import find_near
 
 Flags = npt.NDArray[np.bool_]
 Rings = npt.NDArray[np.int32]
@@ -17,6 +17,9 @@ Factor = npt.NDArray[np.float32]
 
 #: Every so many pixels the background of a word is looked at.
 _STEP = 8
+
+#: Pixels of a row that are looked at together.
+_RUN = 64
 
 #: Pixels to both sides between which the direction of the radius is taken.
 _BASE = 16
@@ -229,19 +232,36 @@ def list_odd_pixels(
     Number of odd pixels, which may exceed the size of the results; the rest is not written.
     """
     n = 0
+    level = np.empty(stride)
+    expected = np.empty(_RUN)
+    is_odd = np.empty(_RUN, np.int64)
     for row in range(votes.size // stride):
-        for tile in range(factor.shape[1]):
-            level = factor[row // side, tile]
-            for column in range(tile * side, min((tile + 1) * side, stride)):
-                pixel = row * stride + column
-                if not usable[pixel]:
-                    continue
-                expected = hoped[ring[pixel]] * level
-                off = abs(votes[pixel] - expected) - 1.0
-                if off > 0.0 and off * off > 9.0 * expected:
+        if row % side == 0:
+            for column in range(stride):
+                level[column] = factor[row // side, column // side]
+        for first in range(0, stride, _RUN):
+            length = min(_RUN, stride - first)
+            start = row * stride + first
+            # Look-ups, with unsigned numbers, apart from arithmetic on many pixels at once.
+            rings = ring[start : start + length]
+            for w in range(length):
+                expected[w] = hoped[np.uint64(rings[w] if rings[w] > 0 else 0)]
+            seen = votes[start : start + length]
+            good = usable[start : start + length]
+            levels = level[first : first + length]
+            some = np.int64(0)
+            for w in range(length):
+                here = expected[w] * levels[w]
+                off = abs(seen[w] - here) - 1.0
+                is_odd[w] = (off > 0.0) & (off * off > 9.0 * here) & good[w]
+                some |= is_odd[w]
+            if some == 0:
+                continue
+            for w in range(length):
+                if is_odd[w]:
                     if n < odd.size:
-                        odd[n] = pixel
-                        mean[n] = hoped[ring[pixel]] * factor_at(factor, side, row, column)
+                        odd[n] = start + w
+                        mean[n] = expected[w] * factor_at(factor, side, row, first + w)
                     n += 1
     return n
 
@@ -314,10 +334,13 @@ def spot_moments(
         Result, shape (spots, 4): of the strip along the radius photons less background, the same
         times squared distances along it, and photons; of the strip across, the same as the second.
     """
+    full = (1 << planes.shape[0]) - 1
+    one = np.uint64(1)
     for number in range(positions.size):
         cosine, sine = np.cos(angle[number]), np.sin(angle[number])
         sums[number] = 0.0
         for dss in range(-half, half + 1):
+            guess = 0
             for dfs in range(-half, half + 1):
                 along = abs(dfs * cosine + dss * sine)
                 across = abs(dss * cosine - dfs * sine)
@@ -326,7 +349,15 @@ def spot_moments(
                 pixel = positions[number] + dss * stride + dfs
                 if not usable[pixel]:
                     continue
-                count = count_at(planes, places, counts, pixel)
+                count: Any = 0
+                word, bit = np.uint64(pixel >> 6), np.uint64(pixel & 63)
+                for k in range(planes.shape[0]):
+                    count |= np.int64(planes[k, word] >> bit & one) << k
+                if count == full:
+                    where = find_near(places, pixel, guess)
+                    if where >= 0:
+                        count = np.int64(counts[where])
+                        guess = where
                 excess = count - background[number]
                 if across <= 0.25 * half:
                     sums[number, 0] += excess

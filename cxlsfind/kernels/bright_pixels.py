@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels._jit import kernel, kernel_part
 from cxlsfind.kernels.bits import lowest_one
 from cxlsfind.kernels.planes import Planes, Words, bits_from, count_at, has_bit
 from cxlsfind.kernels.ring_map import RingMap, ring_of
@@ -51,6 +51,8 @@ class Image(NamedTuple):
         Pixels that are usable in this frame; words.
     free
         Those of them that lie on a ring and belong to no peak yet; words.
+    bright
+        Those of them that are bright, while a search is on; words, all zero before and after.
     censored
         Pixels at the largest value of the data type, ascending; int32.
     """
@@ -61,6 +63,7 @@ class Image(NamedTuple):
     counts: npt.NDArray[np.uint32]
     good: Words
     free: Words
+    bright: Words
     censored: npt.NDArray[np.int32]
 
 
@@ -68,7 +71,7 @@ class Image(NamedTuple):
 # a member of a tuple costs as much as the pixel.
 
 
-@kernel
+@kernel_part
 def value_at(
     values: npt.NDArray[np.float32],
     planes: Planes,

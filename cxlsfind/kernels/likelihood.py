@@ -7,12 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from cxlsfind.kernels._components import add_weighted, spread_counts
 from cxlsfind.kernels._jit import kernel
-from cxlsfind.kernels.bits import lowest_one
-from cxlsfind.kernels.plane_canvas import Words, find_place
+from cxlsfind.kernels.bits import count_ones, lowest_one
+from cxlsfind.kernels.plane_canvas import Words, find_near
 
 #: What is this far below the largest adds nothing in single precision.
 _NOTHING = np.float32(-17.0)
+
+#: With more lit pixels than this all pixels of a window are looked at.
+_CROWDED = 16
 
 
 class ScoreTables(NamedTuple):
@@ -79,61 +83,174 @@ def score_positions(
         Result.
     """
     n_components = tables.log_weight.size
-    log_ratio, forgiven, total = tables.log_ratio, tables.forgiven, tables.total
-    log_weight = tables.log_weight
     n_planes = planes.shape[0]
-    full = (1 << n_planes) - 1
     side = 2 * half + 1
-    row_mask = (np.uint64(1) << np.uint64(side)) - np.uint64(1)
     one = np.uint64(1)
-    sums = np.empty(n_components, np.float32)
-    lines = np.empty(n_planes, np.uint64)
+    row_mask = (one << np.uint64(side)) - one
+    # Components are summed sixteen at a time, over table rows in the order of the pixels.
+    n_runs = (n_components + 15) // 16
+    sums = np.zeros(16 * n_runs, np.float32)
+    row_bytes = np.uint64(4 * n_components)
+    node_bytes = np.uint64(tables.log_ratio.shape[1]) * row_bytes
+    seen_first = np.uint64(tables.log_ratio.ctypes.data)
+    unseen_first = np.uint64(tables.forgiven.ctypes.data)
+    bits = np.zeros(n_planes, np.uint64)
+    # Room for a multiple of sixteen.
+    rows = np.empty(side * side + 15, np.uint64)
+    weights = np.empty(side * side + 15, np.float32)
     for number in range(positions.size):
         here = node[number]
-        for k in range(n_components):
-            sums[k] = log_weight[k] - total[here, k]
-        for row in range(side):
-            start = positions[number] + (row - half) * stride - half
-            word = start >> 6
-            right = np.uint64(start & 63)
-            # A shift by 64 is no shift on this machine: shift by 63, and once more.
-            left = np.uint64(63) - right
-            gone = ~(usable[word] >> right | usable[word + 1] << left << one) & row_mask
-            while gone:
-                tap = row * side + lowest_one(gone)
-                gone &= gone - one
-                for k in range(n_components):
-                    sums[k] += forgiven[here, tap, k]
-            lit = np.uint64(0)
-            for plane in range(n_planes):
-                lines[plane] = planes[plane, word] >> right | planes[plane, word + 1] << left << one
-                lit |= lines[plane]
-            lit &= row_mask
-            while lit:
-                column = lowest_one(lit)
-                lit &= lit - one
-                value: Any = 0
+        seen = seen_first + np.uint64(here) * node_bytes
+        corner = positions[number] - half * stride - half
+        # A window that fits into a word is looked at as one.
+        gone = ~np.uint64(0)
+        if side * side <= 64:
+            gone = np.uint64(0)
+            bits[:] = 0
+            for row in range(side):
+                start = corner + row * stride
+                word = np.uint64(start >> 6)
+                right = np.uint64(start & 63)
+                # A shift by 64 is no shift on this machine: shift by 63, and once more.
+                left = np.uint64(63) - right
+                up = np.uint64(row * side)
+                gone |= ~(usable[word] >> right | usable[word + one] << left << one) & row_mask
                 for plane in range(n_planes):
-                    value |= np.int64(lines[plane] >> np.uint64(column) & one) << plane
-                if value == full:
-                    where = find_place(places, start + column)
-                    if where >= 0:
-                        value = np.int64(counts[where])
-                count = np.float32(value)
-                tap = row * side + column
-                for k in range(n_components):
-                    sums[k] += count * log_ratio[here, tap, k]
-        scores[number] = _log_sum(sums)
+                    line = planes[plane, word] >> right | planes[plane, word + one] << left << one
+                    bits[plane] |= (line & row_mask) << up
+        if gone:
+            unseen = unseen_first + np.uint64(here) * node_bytes
+            n_rows = _list_rows(
+                planes,
+                places,
+                counts,
+                usable,
+                stride,
+                side,
+                corner,
+                seen,
+                unseen,
+                row_bytes,
+                rows,
+                weights,
+            )
+        else:
+            lit, every = bits[0], bits[0]
+            for plane in range(1, n_planes):
+                lit |= bits[plane]
+                every &= bits[plane]
+            is_crowded = count_ones(lit) > _CROWDED
+            n_rows = 0
+            if is_crowded:
+                # No weight does no harm, and takes less time than to find out.
+                n_rows = side * side
+                spread_counts(
+                    np.uint64(bits.ctypes.data),
+                    np.uint64(n_planes),
+                    np.uint64(n_rows),
+                    np.uint64(weights.ctypes.data),
+                )
+                for tap in range(n_rows):
+                    rows[tap] = seen + np.uint64(tap) * row_bytes
+            else:
+                some = lit
+                while some:
+                    at = np.uint64(lowest_one(some))
+                    some &= some - one
+                    value = np.uint64(0)
+                    for plane in range(n_planes):
+                        value |= (bits[plane] >> at & one) << np.uint64(plane)
+                    weights[n_rows] = np.float32(np.int64(value))
+                    rows[n_rows] = seen + at * row_bytes
+                    n_rows += 1
+            guess = 0
+            while every:
+                tap = lowest_one(every)
+                below = (one << np.uint64(tap)) - one
+                every &= every - one
+                where = find_near(places, corner + tap // side * stride + tap % side, guess)
+                if where >= 0:
+                    weights[tap if is_crowded else count_ones(lit & below)] = counts[where]
+                    guess = where
+        for k in range(n_components):
+            sums[k] = tables.log_weight[k] - tables.total[here, k]
+        for run in range(n_runs):
+            add_weighted(
+                np.uint64(rows.ctypes.data),
+                np.uint64(weights.ctypes.data),
+                np.uint64(n_rows),
+                np.uint64(n_components - 16 * run),
+                np.uint64(sums.ctypes.data) + np.uint64(64 * run),
+            )
+            if run + 1 < n_runs:
+                for tap in range(n_rows):
+                    rows[tap] += np.uint64(64)
+        scores[number] = _log_sum(sums, n_components)
 
 
 @kernel
-def _log_sum(logs: npt.NDArray[np.float32]) -> float:
-    """Logarithm of the sum of exponentials."""
+def _list_rows(
+    planes: Words,
+    places: npt.NDArray[np.int32],
+    counts: npt.NDArray[np.uint32],
+    usable: Words,
+    stride: int,
+    side: int,
+    corner: int,
+    seen: np.uint64,
+    unseen: np.uint64,
+    row_bytes: np.uint64,
+    rows: Words,
+    weights: npt.NDArray[np.float32],
+) -> int:
+    """List the table rows of a window: row by row unusable pixels, then lit ones."""
+    one = np.uint64(1)
+    row_mask = (one << np.uint64(side)) - one
+    n_planes = planes.shape[0]
+    full = (1 << n_planes) - 1
+    n_rows = 0
+    for row in range(side):
+        start = corner + row * stride
+        word = np.uint64(start >> 6)
+        right = np.uint64(start & 63)
+        left = np.uint64(63) - right
+        first = np.uint64(row * side)
+        some = ~(usable[word] >> right | usable[word + one] << left << one) & row_mask
+        while some:
+            rows[n_rows] = unseen + (first + np.uint64(lowest_one(some))) * row_bytes
+            weights[n_rows] = 1.0
+            n_rows += 1
+            some &= some - one
+        for plane in range(n_planes):
+            some |= planes[plane, word] >> right | planes[plane, word + one] << left << one
+        some &= row_mask
+        guess = 0
+        while some:
+            at = np.uint64(lowest_one(some))
+            some &= some - one
+            value: Any = 0
+            for plane in range(n_planes):
+                line = planes[plane, word] >> right | planes[plane, word + one] << left << one
+                value |= np.int64(line >> at & one) << plane
+            if value == full:
+                where = find_near(places, int(start + np.int64(at)), guess)
+                if where >= 0:
+                    value = np.int64(counts[where])
+                    guess = where
+            rows[n_rows] = seen + (first + at) * row_bytes
+            weights[n_rows] = np.float32(value)
+            n_rows += 1
+    return n_rows
+
+
+@kernel
+def _log_sum(logs: npt.NDArray[np.float32], number: int) -> float:
+    """Logarithm of the sum of the first exponentials."""
     largest = logs[0]
-    for k in range(1, logs.size):
+    for k in range(1, number):
         largest = max(largest, logs[k])
     total = np.float32(0.0)
-    for k in range(logs.size):
+    for k in range(number):
         below = logs[k] - largest
         if below > _NOTHING:
             total += np.exp(below)
@@ -162,7 +279,7 @@ def _score_at_node(
                 for k in range(sums.size):
                     sums[k] += count * tables.log_ratio[node, tap, k]
             tap += 1
-    return _log_sum(sums)
+    return _log_sum(sums, sums.size)
 
 
 @kernel

@@ -6,14 +6,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels._jit import kernel, kernel_part
 from cxlsfind.kernels.bits import count_ones, lowest_one
 from cxlsfind.kernels.bright_pixels import Detector, Image, value_at
-from cxlsfind.kernels.planes import bits_at, has_bit
+from cxlsfind.kernels.planes import bits_at, bits_of_row, has_bit
 from cxlsfind.kernels.ring_map import ring_of
 from cxlsfind.kernels.rings import RingLimits
 
-_NOTHING: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
 
 
@@ -71,32 +70,33 @@ def quiet_pixels(image: Image, detector: Detector, limits: RingLimits, disc: Dis
     return Quiet(n, total, squares, brightest)
 
 
-@kernel
-def quiet_counts(image: Image, detector: Detector, limits: RingLimits, disc: Disc) -> Quiet:
-    """Do the same in a frame of bit planes where all limits are above zero.
+@kernel_part
+def quiet_counts(
+    image: Image, detector: Detector, limits: RingLimits, least: np.float32, disc: Disc
+) -> Quiet:
+    """Do the same in a frame of bit planes where no limit is below ``least``, which is above zero.
 
     Pixels without photons are then quiet, and change nothing but the number.
     """
     start, stride, height, width = detector.windows[disc.panel]
     values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
     free, rings, upper = image.free, detector.rings, limits.upper
+    bright = image.bright
     n, total, squares, brightest = 0, np.float32(0), np.float32(0), np.float32(0)
     for step in range(max(-disc.radius, -disc.ss), min(disc.radius, height - disc.ss)):
         first, end = _row_of(disc, step, width)
         row = start + (disc.ss + step) * stride
         for begin in range(row + first, row + end, 64):
             length = min(64, row + end - begin)
-            some = _NOTHING
-            for plane in range(planes.shape[0]):
-                some |= bits_at(planes[plane], begin, length)
-            mask = bits_at(free, begin, length)
+            mask = bits_at(free, begin, length) & ~bits_at(bright, begin, length)
+            some = bits_of_row(planes, begin, length) & mask
             n += count_ones(mask & ~some)
-            some &= mask
             while some != 0:
                 pixel = begin + lowest_one(some)
                 some &= some - _ONE
                 value = value_at(values, planes, listed, counts, pixel)
-                if value < upper[ring_of(rings, pixel)]:
+                # A pixel at the limit is neither bright nor quiet.
+                if value < least or value < upper[ring_of(rings, pixel)]:
                     n += 1
                     total += value
                     squares += value * value

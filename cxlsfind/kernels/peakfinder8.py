@@ -11,13 +11,15 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels._jit import kernel, kernel_part
+from cxlsfind.kernels.bits import lowest_one
 from cxlsfind.kernels.bright_pixels import Detector, Image, value_at
 from cxlsfind.kernels.local_background import Disc, quiet_counts, quiet_pixels
-from cxlsfind.kernels.planes import clear_bit, has_bit
+from cxlsfind.kernels.planes import bits_at, clear_bit, clear_bits, has_bit, set_bits
 from cxlsfind.kernels.ring_map import ring_of
 from cxlsfind.kernels.rings import RingLimits
 
+_ONE: Final = np.uint64(1)
 _SIGMA_UNKNOWN: Final = np.float32(0.01)
 _SIGMA_ZERO: Final = np.float32(1e-10)
 
@@ -116,6 +118,7 @@ def search(
     # The counts of bright pixels are in a list: what was looked up once is kept.
     claimed_values = np.empty(claimed.size, np.float32)
     n_peaks = n_claimed = int(np.int64(0))  # a literal would have all kernels compiled twice
+    set_bits(image.bright, bright)
     for number in range(bright.size):
         panel = panels[number]
         start, stride, height, width = detector.windows[panel]
@@ -123,11 +126,11 @@ def search(
         fs = bright[number] - start - ss * stride
         if ss < 1 or fs < 1 or ss > height - 2 or fs > width - 2:
             continue  # pixels at the edge join peaks but start none
-        if not has_bit(image.free, bright[number]):
+        if not has_bit(image.bright, bright[number]):
             continue
         first = n_claimed
         claimed[first] = bright[number]
-        n_claimed = _flood(image, detector, limits, panel, claimed, claimed_values, first)
+        n_claimed = _flood(image, detector, panel, claimed, claimed_values, first)
         n_pixels = n_claimed - first
         if n_pixels < cuts.min_pix_count or n_pixels > cuts.max_pix_count:
             continue
@@ -137,6 +140,7 @@ def search(
             n_peaks += 1
             if n_peaks == peaks.panel.size:
                 break
+    clear_bits(image.bright, bright)
     return n_peaks, n_claimed
 
 
@@ -144,32 +148,31 @@ def search(
 def bound_peaks(
     image: Image,
     detector: Detector,
-    limits: RingLimits,
     bright: npt.NDArray[np.int32],
     panels: npt.NDArray[np.int32],
     min_pix_count: int,
     claimed: npt.NDArray[np.int32],
 ) -> tuple[int, int]:
-    """Return how many peaks there can be, at most, if limits are these or higher.
+    """Return how many peaks there can be, at most, among pixels of which all bright ones are some.
 
     Parameters are those of :func:`search`, and so is the second result.
     """
     claimed_values = np.empty(claimed.size, np.float32)
     most = end = int(np.int64(0))
+    set_bits(image.bright, bright)
     for number in range(bright.size):
-        if has_bit(image.free, bright[number]):
+        if has_bit(image.bright, bright[number]):
             first = end
             claimed[first] = bright[number]
-            end = _flood(image, detector, limits, panels[number], claimed, claimed_values, first)
+            end = _flood(image, detector, panels[number], claimed, claimed_values, first)
             most += (end - first) // min_pix_count
     return most, end
 
 
-@kernel
+@kernel_part
 def _flood(
     image: Image,
     detector: Detector,
-    limits: RingLimits,
     panel: int,
     claimed: npt.NDArray[np.int32],
     claimed_values: npt.NDArray[np.float32],
@@ -187,30 +190,31 @@ def _flood(
     The end of the result.
     """
     values, planes, listed, counts = image.values, image.planes, image.listed, image.counts
-    free, rings, upper = image.free, detector.rings, limits.upper
+    free, bright = image.free, image.bright
     start, stride, height, width = detector.windows[panel]
-    claimed_values[first] = value_at(values, planes, listed, counts, claimed[first])
-    clear_bit(free, claimed[first])
+    clear_bit(bright, claimed[first])
     end = first + 1
     here = first
     while here < end:
-        ss = (claimed[here] - start) // stride
-        fs = claimed[here] - start - ss * stride
+        pixel = claimed[here]
+        claimed_values[here] = value_at(values, planes, listed, counts, pixel)
+        clear_bit(free, pixel)
         here += 1
+        ss = (pixel - start) // stride
+        fs = pixel - start - ss * stride
+        left, right = max(fs - 1, 0), min(fs + 2, width)
         for near_ss in range(max(ss - 1, 0), min(ss + 2, height)):
-            for near_fs in range(max(fs - 1, 0), min(fs + 2, width)):
-                pixel = start + near_ss * stride + near_fs
-                if not has_bit(free, pixel):
-                    continue
-                value = value_at(values, planes, listed, counts, pixel)
-                if value > upper[ring_of(rings, pixel)]:
-                    claimed[end], claimed_values[end] = pixel, value
-                    clear_bit(free, pixel)
-                    end += 1
+            begin = start + near_ss * stride + left
+            near = bits_at(bright, begin, right - left)
+            while near != 0:
+                claimed[end] = begin + lowest_one(near)
+                clear_bit(bright, claimed[end])
+                end += 1
+                near &= near - _ONE
     return end
 
 
-@kernel
+@kernel_part
 def _measure(
     image: Image,
     detector: Detector,
@@ -255,7 +259,7 @@ def _measure(
     return True
 
 
-@kernel
+@kernel_part
 def _centre(detector: Detector, limits: RingLimits, members: Members) -> tuple[int, int]:
     """Return the pixel (ss, fs) nearest the centre of the excess over the rings; -1 for none."""
     start, stride, _, _ = detector.windows[members.panel]
@@ -273,7 +277,7 @@ def _centre(detector: Detector, limits: RingLimits, members: Members) -> tuple[i
     return int(np.rint(total_ss / total)), int(np.rint(total_fs / total))
 
 
-@kernel
+@kernel_part
 def _local_background(
     image: Image,
     detector: Detector,
@@ -285,7 +289,7 @@ def _local_background(
 ) -> np.float32:
     """Measure the quiet pixels round a peak; return the largest, or 0 when all are negative."""
     if image.values.size == 0 and cuts.threshold > 0:
-        quiet = quiet_counts(image, detector, limits, disc)
+        quiet = quiet_counts(image, detector, limits, cuts.threshold, disc)
     else:
         quiet = quiet_pixels(image, detector, limits, disc)
     peaks.n_background[place] = quiet.n
@@ -302,7 +306,7 @@ def _local_background(
     return quiet.brightest
 
 
-@kernel
+@kernel_part
 def _flag(image: Image, detector: Detector, members: Members, peaks: PeakTable, place: int) -> None:
     """Set the flags of a peak."""
     start, stride, height, width = detector.windows[members.panel]
@@ -323,7 +327,7 @@ def _flag(image: Image, detector: Detector, members: Members, peaks: PeakTable, 
     peaks.saturated[place], peaks.edge[place] = saturated, edge
 
 
-@kernel
+@kernel_part
 def _is_listed(pixel: int, pixels: npt.NDArray[np.int32]) -> bool:
     place = np.searchsorted(pixels, pixel)
     return bool(place < pixels.size and pixels[place] == pixel)

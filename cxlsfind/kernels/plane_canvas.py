@@ -116,6 +116,21 @@ def find_place(places: Places, place: int) -> int:
 
 
 @kernel
+def find_near(places: Places, place: int, guess: int) -> int:
+    """Return where a pixel stands in an ascending list, or -1; tried first: a guess, and the next.
+
+    Parameters
+    ----------
+    guess
+        Anything; what is no place in the list does no harm.
+    """
+    for where in range(max(guess, 0), min(guess + 2, places.size)):
+        if places[where] == place:
+            return where
+    return find_place(places, place)
+
+
+@kernel
 def count_at(planes: Words, places: Places, counts: npt.NDArray[np.uint32], pixel: int) -> Any:
     """Return the count of a pixel.
 
@@ -144,7 +159,7 @@ def paint_windows(
     reach: int,
     sheet: npt.NDArray[np.uint16],
 ) -> None:
-    """Write the counts around some pixels to a sheet, in whole words; it holds zeros before.
+    """Write the counts around some pixels to a sheet, which holds zeros before.
 
     Parameters
     ----------
@@ -154,22 +169,38 @@ def paint_windows(
         Counts per canvas pixel, at most ``LARGEST_COUNT``.
     """
     n_rows = sheet.size // stride
+    full = (1 << planes.shape[0]) - 1
     for number in range(positions.size):
         row = positions[number] // stride
         column = positions[number] % stride
-        first = max(column - reach, 0) >> 6
-        last = min(column + reach, stride - 1) >> 6
+        left = max(column - reach, 0)
+        right = min(column + reach, stride - 1)
+        first = left >> 6
+        last = right >> 6
         for ss in range(max(row - reach, 0), min(row + reach + 1, n_rows)):
-            for word in range(ss * (stride >> 6) + first, ss * (stride >> 6) + last + 1):
+            guess = 0
+            for step in range(first, last + 1):
+                word = ss * (stride >> 6) + step
                 some = np.uint64(0)
                 for k in range(planes.shape[0]):
                     some |= planes[k, word]
+                if step == first:
+                    some &= ~np.uint64(0) << np.uint64(left & 63)
+                if step == last:
+                    some &= ~np.uint64(0) >> np.uint64(63 - (right & 63))
                 while some:
-                    pixel = 64 * word + lowest_one(some)
+                    bit = np.uint64(lowest_one(some))
                     some &= some - np.uint64(1)
-                    if sheet[pixel] == 0:
-                        value = count_at(planes, places, counts, pixel)
-                        sheet[pixel] = min(value, LARGEST_COUNT)
+                    pixel = int(64 * word + np.int64(bit))
+                    value: Any = 0
+                    for k in range(planes.shape[0]):
+                        value |= np.int64(planes[k, word] >> bit & np.uint64(1)) << k
+                    if value == full:
+                        where = find_near(places, pixel, guess)
+                        if where >= 0:
+                            value = np.int64(counts[where])
+                            guess = where
+                    sheet[pixel] = min(value, LARGEST_COUNT)
 
 
 @kernel

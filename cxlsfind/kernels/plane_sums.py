@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cxlsfind.kernels._components import spread_word
 from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels.bits import count_ones, lowest_one
 from cxlsfind.kernels.plane_canvas import count_at, find_place
@@ -20,14 +21,27 @@ _CHUNK = 256
 @kernel
 def sum_words(planes: Words, group: npt.NDArray[np.int32], sums: npt.NDArray[np.int64]) -> None:
     """Add what the planes hold to the sum of the group of each word; group -1 is left out."""
-    for word in range(planes.shape[1]):
-        where = group[word]
-        if where < 0:
-            continue
-        total = 0
+    held = np.empty(_CHUNK, np.int64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        held[:] = 0
         for k in range(planes.shape[0]):
-            total += count_ones(planes[k, word]) << k
-        sums[where] += total
+            plane = planes[k, start : start + length]
+            for w in range(length):
+                held[w] += count_ones(plane[w]) << k
+        # Words side by side are often of the same group.
+        before = -1
+        total = 0
+        for w in range(length):
+            where = group[start + w]
+            if where != before:
+                if before >= 0:
+                    sums[before] += total
+                before = where
+                total = 0
+            total += held[w]
+        if before >= 0:
+            sums[before] += total
 
 
 @kernel
@@ -80,14 +94,15 @@ def spread_totals(totals: Words, values: npt.NDArray[np.uint32]) -> None:
     values
         Result, 64 per word; overwritten.
     """
-    values[:] = 0
-    for k in range(totals.shape[0]):
-        bit = np.uint32(1 << k)
-        for word in range(totals.shape[1]):
-            bits = totals[k, word]
-            while bits:
-                values[64 * word + lowest_one(bits)] |= bit
-                bits &= bits - np.uint64(1)
+    stride = np.uint64(8 * totals.shape[1])
+    first, target = np.uint64(totals.ctypes.data), np.uint64(values.ctypes.data)
+    for word in range(totals.shape[1]):
+        n_planes = totals.shape[0]
+        while n_planes > 0 and totals[n_planes - 1, word] == 0:
+            n_planes -= 1
+        spread_word(
+            first + np.uint64(8 * word), stride, np.uint64(n_planes), target + np.uint64(256 * word)
+        )
 
 
 @kernel
@@ -148,21 +163,52 @@ def take_out(
 
     Parameters
     ----------
+    pixels
+        Distinct, ascending.
     group
         Group of every word, not -1 for those of the pixels.
     totals
         Per canvas pixel.
     """
+    one = np.uint64(1)
+    number = 0
+    while number < pixels.size:
+        # Pixels of the same word together.
+        word = pixels[number] >> 6
+        mine = np.uint64(0)
+        while number < pixels.size and pixels[number] >> 6 == word:
+            mine |= one << np.uint64(pixels[number] & 63)
+            number += 1
+        for k in range(planes.shape[0]):
+            bits = planes[k, word] & mine
+            sums[group[word]] -= count_ones(bits) << k
+            while bits:
+                totals[64 * word + lowest_one(bits)] -= np.uint32(1 << k)
+                bits &= bits - one
+
+
+@kernel
+def withdraw(
+    planes: Words,
+    pixels: npt.NDArray[np.int32],
+    group: npt.NDArray[np.int32],
+    sums: npt.NDArray[np.int64],
+) -> None:
+    """Set pixels to zero in all planes, and subtract what they held from sums over groups.
+
+    Parameters
+    ----------
+    group
+        Group of every word, not -1 for those of the pixels.
+    """
+    one = np.uint64(1)
     for number in range(pixels.size):
         pixel = pixels[number]
         word = pixel >> 6
-        value: Any = 0
+        bit = np.uint64(pixel & 63)
         for k in range(planes.shape[0]):
-            bit = (planes[k, word] >> np.uint64(pixel & 63)) & np.uint64(1)
-            value |= np.int64(bit) << k
-        if value:
-            totals[pixel] -= np.uint32(value)
-            sums[group[word]] -= value
+            sums[group[word]] -= np.int64(planes[k, word] >> bit & one) << k
+            planes[k, word] &= ~(one << bit)
 
 
 @kernel
@@ -180,13 +226,55 @@ def at_least(planes: Words, word: int, limit: int) -> Any:
 
 
 @kernel
-def lit_pixels(planes: Words) -> Words:
-    """Return the pixels that hold anything, as one plane of bits; shape (1, words)."""
-    lit = np.zeros((1, planes.shape[1]), np.uint64)
+def _find_words(
+    planes: Words, usable: Words, limit: int, start: int, length: int, enough: Words
+) -> bool:
+    """Find which counts of a run of words are at least a limit that the planes can hold.
+
+    Returns
+    -------
+    Whether a usable one is.
+    """
+    enough[:] = ~np.uint64(0)
+    # From the lowest bit on: a higher one outweighs all before it.
     for k in range(planes.shape[0]):
-        for word in range(planes.shape[1]):
-            lit[0, word] |= planes[k, word]
-    return lit
+        plane = planes[k, start : start + length]
+        if limit >> k & 1:
+            for w in range(length):
+                enough[w] &= plane[w]
+        else:
+            for w in range(length):
+                enough[w] |= plane[w]
+    good = usable[start : start + length]
+    some = np.uint64(0)
+    for w in range(length):
+        enough[w] &= good[w]
+        some |= enough[w]
+    return bool(some != 0)
+
+
+@kernel
+def add_lit(planes: Words, totals: Words) -> None:
+    """Add one to the totals of pixels that hold anything; totals are bit planes, as above."""
+    carry = np.empty(_CHUNK, np.uint64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        carry[:] = 0
+        for k in range(planes.shape[0]):
+            plane = planes[k, start : start + length]
+            for w in range(length):
+                carry[w] |= plane[w]
+        for k in range(totals.shape[0]):
+            sums = totals[k, start : start + length]
+            some = np.uint64(0)
+            for w in range(length):
+                a = sums[w]
+                c = carry[w]
+                sums[w] = a ^ c
+                carry[w] = a & c
+                some |= carry[w]
+            if some == 0:
+                break
 
 
 @kernel
@@ -214,15 +302,21 @@ def count_flashes(
         in it.
     """
     full = (1 << planes.shape[0]) - 1
-    for word in range(planes.shape[1]):
-        if usable[word] == 0:
+    lowest = min(np.int64(least.min()), full)
+    enough = np.empty(_CHUNK, np.uint64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        if not _find_words(planes, usable, lowest, start, length, enough):
             continue
-        bits = at_least(planes, word, min(least[group[word]], full)) & usable[word]
-        while bits:
-            pixel = 64 * word + lowest_one(bits)
-            bits &= bits - np.uint64(1)
-            if count_at(planes, places, counts, pixel) >= rare[ring[pixel]]:
-                flashes[pixel] += 1
+        for word in range(start, start + length):
+            if enough[word - start] == 0:
+                continue
+            bits = at_least(planes, word, min(least[group[word]], full)) & usable[word]
+            while bits:
+                pixel = 64 * word + lowest_one(bits)
+                bits &= bits - np.uint64(1)
+                if count_at(planes, places, counts, pixel) >= rare[ring[pixel]]:
+                    flashes[pixel] += 1
 
 
 @kernel
@@ -255,16 +349,21 @@ def clip_counts(
     least = caps.min() + 1
     if least >= full:
         return
-    for word in range(planes.shape[1]):
-        bits = at_least(planes, word, least) & usable[word]
-        while bits:
-            bit = np.uint64(lowest_one(bits))
-            pixel = int(64 * word + np.int64(bit))
-            bits &= bits - np.uint64(1)
-            value: Any = 0
-            for k in range(planes.shape[0]):
-                value |= np.int64((planes[k, word] >> bit) & np.uint64(1)) << k
-            over = value - caps[ring[pixel]]
-            if value < full and over > 0 and find_place(left_out, pixel) < 0:
-                totals[pixel] -= np.uint32(over)
-                sums[group[word]] -= over
+    enough = np.empty(_CHUNK, np.uint64)
+    for start in range(0, planes.shape[1], _CHUNK):
+        length = min(_CHUNK, planes.shape[1] - start)
+        if not _find_words(planes, usable, least, start, length, enough):
+            continue
+        for word in range(start, start + length):
+            bits = enough[word - start]
+            while bits:
+                bit = np.uint64(lowest_one(bits))
+                pixel = int(64 * word + np.int64(bit))
+                bits &= bits - np.uint64(1)
+                value: Any = 0
+                for k in range(planes.shape[0]):
+                    value |= np.int64((planes[k, word] >> bit) & np.uint64(1)) << k
+                over = value - caps[ring[pixel]]
+                if value < full and over > 0 and find_place(left_out, pixel) < 0:
+                    totals[pixel] -= np.uint32(over)
+                    sums[group[word]] -= over

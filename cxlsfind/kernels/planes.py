@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels._jit import kernel, kernel_part
 from cxlsfind.kernels.bits import count_ones, lowest_one
 
 _NOTHING: Final = np.uint64(0)
@@ -29,7 +29,7 @@ def words_of(mask: npt.NDArray[np.bool_], words: Words) -> None:
         words[pixel >> 6] |= np.uint64(mask[pixel]) << np.uint64(pixel & 63)
 
 
-@kernel
+@kernel_part
 def count_at(
     planes: Planes, listed: npt.NDArray[np.int32], counts: npt.NDArray[np.uint32], pixel: int
 ) -> int:
@@ -45,8 +45,19 @@ def count_at(
     for plane in range(planes.shape[0]):
         value |= int(np.int64(planes[plane, word] >> bit & _ONE)) << plane
     if value == (1 << planes.shape[0]) - 1:
-        value = int(np.int64(counts[np.searchsorted(listed, pixel)]))
+        value = int(np.int64(counts[place_of(listed, pixel)]))
     return value
+
+
+@kernel_part
+def place_of(listed: npt.NDArray[np.int32], pixel: int) -> int:
+    """Return the place of a pixel in an ascending list that it is in."""
+    place, n = 0, listed.size
+    while n > 1:  # without a branch that the processor could guess wrong
+        half = n >> 1
+        place += half if listed[place + half] <= pixel else 0
+        n -= half
+    return place
 
 
 @kernel
@@ -63,6 +74,21 @@ def bits_at(words: Words, pixel: int, length: int) -> np.uint64:
     if shift + length > 64:
         bits |= words[word + 1] << np.uint64(64 - shift)
     found: np.uint64 = bits & ~_NOTHING >> np.uint64(64 - length)
+    return found
+
+
+@kernel_part
+def bits_of_row(planes: Planes, pixel: int, length: int) -> np.uint64:
+    """Return which of up to 64 pixels in a row, at least one, have a count above zero."""
+    word, shift = pixel >> 6, pixel & 63
+    low, high = _NOTHING, _NOTHING
+    for plane in range(planes.shape[0]):
+        low |= planes[plane, word]
+    if shift + length > 64:
+        for plane in range(planes.shape[0]):
+            high |= planes[plane, word + 1]
+        high <<= np.uint64(64 - shift)
+    found: np.uint64 = (low >> np.uint64(shift) | high) & ~_NOTHING >> np.uint64(64 - length)
     return found
 
 

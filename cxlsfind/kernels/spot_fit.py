@@ -139,37 +139,57 @@ def fit_spot(
     ss_share = np.empty(side)
     ss_centre = np.empty(side)
     ss_sigma = np.empty(side)
-    slope = np.empty(4)
     gradient = np.empty(4)
     information = np.empty((4, 4))
     inverse = np.empty((4, 4))
+    is_poisson = math.isinf(n_pulses)
     for _ in range(_N_STEPS):
         sigma = math.exp(values[3])
         _profile(values[1], sigma, fs_share, fs_centre, fs_sigma)
         _profile(values[2], sigma, ss_share, ss_centre, ss_sigma)
-        gradient[:] = 0.0
-        information[:] = 0.0
+        g0 = g1 = g2 = g3 = 0.0
+        i00 = i01 = i02 = i03 = i11 = i12 = i13 = i22 = i23 = i33 = 0.0
         for ss in range(FIT_HALF - reach, FIT_HALF + reach + 1):
             for fs in range(FIT_HALF - reach, FIT_HALF + reach + 1):
                 pixel = position + (ss - FIT_HALF) * stride + fs - FIT_HALF
                 if not usable[pixel]:
                     continue
-                share = fs_share[fs] * ss_share[ss]
-                mean = expected[ss, fs] + values[0] * share
-                slope[0] = share
-                slope[1] = values[0] * fs_centre[fs] * ss_share[ss]
-                slope[2] = values[0] * fs_share[fs] * ss_centre[ss]
-                slope[3] = values[0] * (fs_sigma[fs] * ss_share[ss] + fs_share[fs] * ss_sigma[ss])
+                # Slopes of the mean, one per value.
+                s0 = fs_share[fs] * ss_share[ss]
+                mean = expected[ss, fs] + values[0] * s0
+                s1 = values[0] * fs_centre[fs] * ss_share[ss]
+                s2 = values[0] * fs_share[fs] * ss_centre[ss]
+                s3 = values[0] * (fs_sigma[fs] * ss_share[ss] + fs_share[fs] * ss_sigma[ss])
                 # Binomial counts in n pulses: the mean count is n q with q = 1 - exp(-mean / n).
-                lit = 0.0
-                if not math.isinf(n_pulses):
+                dark = 1.0
+                if not is_poisson:
                     lit = -math.expm1(-mean / n_pulses)
                     mean = n_pulses * lit
+                    dark = 1.0 - lit
                 surplus = counts[pixel] / mean - 1.0
-                for i in range(4):
-                    gradient[i] += surplus * slope[i]
-                    for j in range(4):
-                        information[i, j] += slope[i] * slope[j] * (1.0 - lit) / mean
+                g0 += surplus * s0
+                g1 += surplus * s1
+                g2 += surplus * s2
+                g3 += surplus * s3
+                i00 += s0 * s0 * dark / mean
+                i01 += s0 * s1 * dark / mean
+                i02 += s0 * s2 * dark / mean
+                i03 += s0 * s3 * dark / mean
+                i11 += s1 * s1 * dark / mean
+                i12 += s1 * s2 * dark / mean
+                i13 += s1 * s3 * dark / mean
+                i22 += s2 * s2 * dark / mean
+                i23 += s2 * s3 * dark / mean
+                i33 += s3 * s3 * dark / mean
+        gradient[0], gradient[1], gradient[2], gradient[3] = g0, g1, g2, g3
+        information[0, 0], information[1, 1] = i00, i11
+        information[2, 2], information[3, 3] = i22, i33
+        information[0, 1] = information[1, 0] = i01
+        information[0, 2] = information[2, 0] = i02
+        information[0, 3] = information[3, 0] = i03
+        information[1, 2] = information[2, 1] = i12
+        information[1, 3] = information[3, 1] = i13
+        information[2, 3] = information[3, 2] = i23
         place = 1.0 / priors.offset_spread_px**2
         width = 1.0 / priors.log_sigma_spread**2
         gradient[1] -= place * values[1]

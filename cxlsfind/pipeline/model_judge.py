@@ -12,7 +12,6 @@ import numpy.typing as npt
 from cxlsfind.config import RunConfig
 from cxlsfind.finding.pixel_counts import counts_at
 from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
-from cxlsfind.finding.poisson.finder import BlockResult
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult
 from cxlsfind.geometry.maps import position_px
 from cxlsfind.io.run import Run
@@ -20,6 +19,7 @@ from cxlsfind.pipeline.model_choice import ModelChoice
 from cxlsfind.records import ModelVerdict, PeakArray, Verdict
 
 if TYPE_CHECKING:
+    from cxlsfind.finding.poisson.finder import BlockResult
     from cxlsfind.models.judge import JudgedFrame
 
 #: Class of a frame that would be a hit, were there not artefacts alone in it.

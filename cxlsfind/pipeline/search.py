@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from types import TracebackType
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,6 @@ from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
 from cxlsfind.finding.photons import FrameMaker, photons_from_adu
 from cxlsfind.finding.planes import plane_frame
 from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
-from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonSettings
 from cxlsfind.finding.rollover import count_rolled_over
 from cxlsfind.geometry.maps import inverse_d
@@ -34,6 +33,9 @@ from cxlsfind.records import (
     PlaneFrame,
 )
 from cxlsfind.units import wavelength_m
+
+if TYPE_CHECKING:
+    from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 
 #: Peaks that make a hit for peakfinder8 unless ``--min-peaks`` says otherwise: the fewest that can
 #: be indexed.
@@ -229,6 +231,10 @@ class PoissonSearch:
         return self._models.judge(images, frames[0].key.shift_m, found)
 
     def _finder_for(self, key: FinderKey) -> PoissonFinder:
+        # It brings scipy along, which takes longer to load than hundreds of frames: where there is
+        # another finder, there is no need for it.
+        from cxlsfind.finding.poisson.finder import PoissonFinder
+
         if self._finder is None or key != self._key:
             run = self._run
             self._finder = PoissonFinder(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import json
+import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -172,17 +173,19 @@ class BlockOutput:
         return replace(self, hit_probability=probability, stream=stream)
 
     def to_bytes(self) -> bytes:
-        """Return the block as the bytes of an uncompressed ``.npz`` file."""
-        arrays: dict[str, npt.NDArray[Any]] = {
-            name: getattr(self, name) for name in (*_PER_FRAME, "peaks", "lying")
-        }
-        arrays |= {f"header_{k}": column for k, column in enumerate(self.headers.values())}
-        text = json.dumps([list(self.headers), [asdict(item) for item in self.skipped]])
-        arrays["text"] = np.frombuffer(text.encode("ascii"), np.uint8)
-        arrays["stream"] = np.frombuffer(self.stream, np.uint8)
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        return buffer.getvalue()
+        """Return the block as bytes: a checksum, what arrays there are, and these one by one."""
+        arrays = [np.ascontiguousarray(getattr(self, name)) for name in _ARRAYS]
+        arrays += self.headers.values()
+        text = json.dumps(
+            {
+                "arrays": [(column.dtype.str, column.shape) for column in arrays],
+                "headers": list(self.headers),
+                "skipped": [asdict(item) for item in self.skipped],
+            }
+        ).encode("ascii")
+        parts = [len(text).to_bytes(8, "little"), text, *(column.tobytes() for column in arrays)]
+        body = b"".join([*parts, self.stream])
+        return zlib.crc32(body).to_bytes(4, "little") + body
 
     @classmethod
     def from_bytes(cls, data: bytes) -> BlockOutput:
@@ -190,17 +193,28 @@ class BlockOutput:
 
         Raises
         ------
-        ValueError, KeyError, zipfile.BadZipFile
+        ValueError
             The bytes are damaged or something else.
         """
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            paths, skipped = json.loads(arrays["text"].tobytes())
-            return cls(
-                **{name: arrays[name] for name in (*_PER_FRAME, "peaks", "lying")},
-                headers={path: arrays[f"header_{k}"] for k, path in enumerate(paths)},
-                stream=arrays["stream"].tobytes(),
-                skipped=tuple(Skipped(**item) for item in skipped),
-            )
+        body = memoryview(data)[4:]
+        if len(body) < 8 or zlib.crc32(body) != int.from_bytes(data[:4], "little"):
+            raise ValueError("the results of a block of frames are damaged")
+        at = 8 + int.from_bytes(body[:8], "little")
+        found = json.loads(bytes(body[8:at]))
+        columns = []
+        for number, (kind, shape) in enumerate(found["arrays"]):
+            # The fields of a structured type are not in its name.
+            dtype = PEAK_DTYPE if number == _ARRAYS.index("peaks") else np.dtype(kind)
+            column = np.frombuffer(body, dtype, math.prod(shape), at).reshape(shape).copy()
+            columns.append(column)
+            at += column.nbytes
+        paths, n_own = found["headers"], len(_ARRAYS)
+        return cls(
+            **dict(zip(_ARRAYS, columns[:n_own], strict=True)),
+            headers=dict(zip(paths, columns[n_own:], strict=True)),
+            stream=bytes(body[at:]),
+            skipped=tuple(Skipped(**item) for item in found["skipped"]),
+        )
 
 
 def _verdict_columns(verdicts: Sequence[Verdict | None]) -> dict[str, npt.NDArray[Any]]:
@@ -233,7 +247,8 @@ def _model_columns(verdicts: Sequence[ModelVerdict | None]) -> dict[str, npt.NDA
     }
 
 
-_PER_FRAME = (
+#: Arrays in the order in which bytes hold them; those of the headers follow.
+_ARRAYS = (
     "frame",
     "is_hit",
     "n_peaks",
@@ -253,6 +268,8 @@ _PER_FRAME = (
     "mean_photons",
     "n_censored",
     "n_rolled_over",
+    "peaks",
+    "lying",
 )
 
 

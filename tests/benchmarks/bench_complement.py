@@ -1,11 +1,12 @@
 """Peaks found in a tenth of the photons of real frames, looked up in the other nine tenths.
 
 Photons are split binomially, so that the two parts are independent counts of the same scene. A
-peak found in the small part is confirmed if the 3x3 box around it in the large part exceeds the
-background there, with a probability below ``--confirm`` by chance. No label is needed: false
-peaks are confirmed no more often than that, so that the peaks that are not confirmed should be no
-more than the false peaks asked for. For comparison, peaks found on frames of independent photons
-with the same smooth background, where all are false. Every run draws a fresh seed and prints it.
+peak found in the small part is confirmed if the box that holds its pixels, 3x3 to 7x7, exceeds the
+background in the large part, with a probability below ``--confirm`` by chance. No label is needed:
+false peaks are confirmed no more often than that, so that the peaks that are not confirmed should
+be no more than the false peaks asked for. For comparison, peaks found on frames of independent
+photons with the same smooth background, where all are false. Every run draws a fresh seed and
+prints it.
 """
 
 from __future__ import annotations
@@ -80,14 +81,17 @@ def confirmed(
     usable: npt.NDArray[np.bool_],
     fs: FloatArray,
     ss: FloatArray,
+    n_pixels: npt.NDArray[np.integer],
     level: float,
 ) -> npt.NDArray[np.bool_]:
-    """Tell which places hold significantly more photons in their 3x3 box than around."""
+    """Tell which places hold significantly more photons in their boxes than there are around."""
     row, column = ss.astype(int), fs.astype(int)
-    seen = [_sums(image, 1)[row, column] for image in (counts * usable, usable)]
+    half = np.clip(np.ceil((np.sqrt(n_pixels) - 1.0) / 2.0), 1, 3).astype(int)
+    images = counts * usable, usable
+    boxes = np.array([[_sums(image, size)[row, column] for size in (1, 2, 3)] for image in images])
+    seen = boxes[:, half - 1, np.arange(len(half))]
     around = [
-        (_sums(image, _RING_HALF) - _sums(image, _HOLE_HALF))[row, column]
-        for image in (counts * usable, usable)
+        (_sums(image, _RING_HALF) - _sums(image, _HOLE_HALF))[row, column] for image in images
     ]
     background = (around[0] + 0.5) / np.maximum(around[1], 1.0)
     sure: npt.NDArray[np.bool_] = poisson.sf(seen[0] - 1, background * seen[1]) < level
@@ -153,12 +157,14 @@ def measure(
             found.append(len(peaks))
             hits += result.is_hit
             expected += result.expected_false
-            sure += int(confirmed(rest, usable, peaks["fs"], peaks["ss"], options.confirm).sum())
+            where = peaks["fs"], peaks["ss"], peaks["n_pixels"]
+            sure += int(confirmed(rest, usable, *where, options.confirm).sum())
             pick = generator.choice(np.flatnonzero(control), 200)
             image = generator.poisson(options.part * smooth).astype(np.uint16).ravel()
             replica += finder.find_block([maker.from_array(image, words)]).frames[0].n_peaks
             places = pick % width + 0.5, pick // width + 0.5
-            random.append(confirmed(rest, usable, *places, options.confirm).mean())
+            sharp = np.full(len(pick), 9)
+            random.append(confirmed(rest, usable, *places, sharp, options.confirm).mean())
         total, not_sure = sum(found), sum(found) - sure
         print(
             f"{name:26s} {wanted:5g} {expected / options.splits:6.2f} {options.splits:6d} "

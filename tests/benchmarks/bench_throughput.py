@@ -40,10 +40,15 @@ ENERGY = 7000.0
 SEARCH = Peakfinder8Settings(
     threshold=5.0, min_snr=5.0, min_pix_count=2, max_pix_count=40, local_bg_radius=3
 )
+#: Share of hits in a run of which the others are seen through.
+HIT_SHARE = 0.05
 #: Peaks that make a hit: frames that cannot have as many are seen through before the search.
 HIT_PEAKS = 5
 
-GEOMETRY = f"""\
+
+def geometry_text(shape: tuple[int, int]) -> str:
+    """Return the geometry of one panel of this shape with the beam in its middle."""
+    return f"""\
 photon_energy = {ENERGY} eV
 adu_per_photon = 1
 clen = 0.15
@@ -53,11 +58,11 @@ dim0 = %
 dim1 = ss
 dim2 = fs
 p0/min_fs = 0
-p0/max_fs = {SHAPE[1] - 1}
+p0/max_fs = {shape[1] - 1}
 p0/min_ss = 0
-p0/max_ss = {SHAPE[0] - 1}
-p0/corner_x = {-SHAPE[1] / 2}
-p0/corner_y = {-SHAPE[0] / 2}
+p0/max_ss = {shape[0] - 1}
+p0/corner_x = {-shape[1] / 2}
+p0/corner_y = {-shape[0] / 2}
 p0/fs = x
 p0/ss = y
 """
@@ -111,13 +116,16 @@ def draw_frames(
 class Stack:
     """Frames in a file in memory, and their chunks."""
 
-    def __init__(self, frames: npt.NDArray[np.int64], dtype: str) -> None:
-        usable = usable_pixels()
+    def __init__(self, raw: npt.NDArray[Any]) -> None:
         self._file = h5py.File(f"{id(self)}.h5", "w", driver="core", backing_store=False)
         self.dataset = self._file.create_dataset(
-            "d", frames.shape, dtype, chunks=(1, *SHAPE), **hdf5plugin.Bitshuffle(cname="lz4")
+            "d",
+            raw.shape,
+            raw.dtype,
+            chunks=(1, *raw.shape[1:]),
+            **hdf5plugin.Bitshuffle(cname="lz4"),
         )
-        self.raw = np.where(usable, frames, np.iinfo(dtype).max).astype(dtype)
+        self.raw = raw
         self.packed = []
         for number, frame in enumerate(self.raw):
             self.dataset[number] = frame
@@ -131,13 +139,20 @@ class Stack:
 
 
 class Bench:
-    """Steps that are timed, each a function of the number of a frame."""
+    """Steps that are timed, each a function of the number of a frame.
 
-    def __init__(self, hits: Stack, blanks: Stack) -> None:
+    Parameters
+    ----------
+    blanks
+        Frames without spots; ``None`` leaves out what is timed with these.
+    """
+
+    def __init__(self, hits: Stack, blanks: Stack | None, usable: npt.NDArray[np.bool_]) -> None:
         self._hits, self._blanks = hits, blanks
-        geometry = parse_geometry(GEOMETRY, file="bench.geom")
-        layout = build_layout(geometry, {slab_key(panel): SHAPE for panel in geometry.panels})
-        usable = usable_pixels().ravel()
+        shape = hits.raw.shape[1:]
+        geometry = parse_geometry(geometry_text(shape), file="bench.geom")
+        layout = build_layout(geometry, {slab_key(panel): shape for panel in geometry.panels})
+        usable = usable.ravel()
         self._maker = FrameMaker(geometry, layout, usable)
         rings = ring_map(radius_bins(geometry, layout))
         self._finder = Peakfinder8(SEARCH, geometry, layout, rings, usable)
@@ -157,15 +172,17 @@ class Bench:
             "copy of an image": lambda k: np.copyto(self._copy, self._flat[k]),
             "planes": self.planes,
             "planes of an array": lambda k: self._maker.from_array(self._flat[k], ENERGY),
-            "planes, all peaks": lambda k: self._finder.find(self.planes(k), ENERGY),
-            "the same, blank": lambda k: self._finder.find(
-                self._maker.from_packed(blanks.packed[k]), ENERGY
-            ),
-            "blank, a hit?": lambda k: self._finder.find(
-                self._maker.from_packed(blanks.packed[k]), ENERGY, HIT_PEAKS
-            ),
+            "all peaks": lambda k: self._finder.find(self.planes(k), ENERGY),
+            "a hit?": lambda k: self._finder.find(self.planes(k), ENERGY, HIT_PEAKS),
             "HDF5, image": lambda k: hits.dataset.read_direct(self._image, np.s_[k]),
         }
+        if blanks is not None:
+            steps["blank, all peaks"] = lambda k: self._finder.find(
+                self._maker.from_packed(blanks.packed[k]), ENERGY
+            )
+            steps["blank, a hit?"] = lambda k: self._finder.find(
+                self._maker.from_packed(blanks.packed[k]), ENERGY, HIT_PEAKS
+            )
         if find_spec("dectris"):
             from dectris.compression import decompress
 
@@ -195,10 +212,70 @@ def machine() -> str:
     return f"{model}, {len(os.sched_getaffinity(0))} cores, load {load:.1f}, {platform.platform()}"
 
 
+class Table:
+    """What is wanted, and what was measured: one line for each kind of frames."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, title: str, medians: dict[str, float]) -> None:
+        """Add the medians of the steps with one kind of frames, milliseconds."""
+        floor, full = medians["LZ4 alone"], medians["all peaks"]
+        line = (
+            f"  {title:24} {floor:8.3f} {medians['planes']:8.3f} {full:8.3f} "
+            f"{1e3 / full:8.0f} {full / floor:8.2f}"
+        )
+        if "blank, a hit?" in medians:
+            mean = HIT_SHARE * medians["a hit?"] + (1 - HIT_SHARE) * medians["blank, a hit?"]
+            line += f" {mean:12.3f} {1e3 / mean:8.0f}"
+        self._lines.append(line)
+
+    def show(self) -> None:
+        print("\npeakfinder8, medians, ms a frame and frames/s of processor time on one core")
+        names = ("LZ4", "planes", "list", "list/s", "x LZ4")
+        screened = f"{100 * HIT_SHARE:.0f} % hits"
+        print(f"  {'':24} {' '.join(f'{name:>8}' for name in names)} {screened:>12} {'hits?/s':>8}")
+        print(
+            f"  {'wanted':24} {'':8} {'':8} {'':8} {'>= 300':>8} {'<= 3':>8} {'':12} {'>= 500':>8}"
+        )
+        print("\n".join(self._lines), flush=True)
+
+
+def measure(bench: Bench, title: str, n_frames: int, n_rounds: int) -> dict[str, float]:
+    """Time all steps and print them; return the medians, milliseconds."""
+    print(f"\n{title}, {len(bench.planes(0).planes)} planes")
+    medians: dict[str, float] = {}
+    for name, step in bench.steps().items():
+        times = cpu_times(step, n_frames, n_rounds)
+        low, middle, high = np.quantile(times, [0.25, 0.5, 0.75])
+        medians[name] = float(middle)
+        print(
+            f"  {name:20} {middle:7.3f} ({low:.3f} to {high:.3f}), {times.min():7.3f}; "
+            f"{1e3 / middle:6.0f}/s; {middle / medians['LZ4 alone']:5.2f} x LZ4",
+            flush=True,
+        )
+    return medians
+
+
+def read_real(file: Path, n_frames: int) -> npt.NDArray[Any]:
+    """Return the first frames of the first stack of images in a file, over and over."""
+    stacks: list[h5py.Dataset] = []
+
+    def note(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.ndim == 3:
+            stacks.append(item)
+
+    with h5py.File(file) as opened:
+        opened.visititems(note)
+        frames = stacks[0][:n_frames]
+    return np.resize(frames, (n_frames, *frames.shape[1:]))
+
+
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--level", type=float, nargs="+", default=[0.01, 0.03, 0.1, 0.3, 1.0])
+    parser.add_argument("--level", type=float, nargs="*", default=[0.01, 0.03, 0.1, 0.3, 1.0])
     parser.add_argument("--dtype", nargs="+", default=["u2", "u4"])
+    parser.add_argument("--real", type=Path, nargs="*", default=[], help="HDF5 files of frames")
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--spots", type=int, default=60)
@@ -206,29 +283,30 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     print(f"seed {options.seed}; {machine()}")
     print(f"{options.frames} frames, {options.rounds} rounds: median (quartiles), best; ms a frame")
+    table, usable = Table(), usable_pixels()
     for dtype in options.dtype:
         for level in options.level:
             rng = np.random.default_rng([options.seed, int(1e4 * level)])
-            hits = Stack(draw_frames(rng, level, options.spots, options.frames), dtype)
-            blanks = Stack(draw_frames(rng, level, 0, options.frames), dtype)
-            bench = Bench(hits, blanks)
-            n_planes = len(bench.planes(0).planes)
-            print(
-                f"\n{dtype}, {level:g} photons/px: {hits.chunk_bytes / 1e6:.3f} MB, "
-                f"{n_planes} planes"
-            )
-            floor = 0.0
-            for name, step in bench.steps().items():
-                times = cpu_times(step, options.frames, options.rounds)
-                low, middle, high = np.quantile(times, [0.25, 0.5, 0.75])
-                floor = floor or middle
-                print(
-                    f"  {name:20} {middle:7.3f} ({low:.3f} to {high:.3f}), {times.min():7.3f}; "
-                    f"{1e3 / middle:6.0f}/s; {middle / floor:5.2f} x LZ4",
-                    flush=True,
-                )
+            stacks = []
+            for n_spots in (options.spots, 0):
+                frames = draw_frames(rng, level, n_spots, options.frames)
+                raw = np.where(usable, frames, np.iinfo(dtype).max).astype(dtype)
+                stacks.append(Stack(raw))
+            hits, blanks = stacks
+            title = f"{dtype}, {level:g} photons/px"
+            bench = Bench(hits, blanks, usable)
+            size = f"{hits.chunk_bytes / 1e6:.3f} MB"
+            table.add(title, measure(bench, f"{title}: {size}", options.frames, options.rounds))
             hits.close()
             blanks.close()
+    for file in options.real:
+        hits = Stack(read_real(file, options.frames))
+        good = (hits.raw >= 0) & (hits.raw < np.iinfo(hits.raw.dtype).max)
+        bench = Bench(hits, None, good.all(axis=0))
+        size = f"{hits.raw[0].size / 1e6:.1f} Mpx, {hits.chunk_bytes / 1e6:.3f} MB"
+        table.add(file.stem, measure(bench, f"{file.stem}: {size}", options.frames, options.rounds))
+        hits.close()
+    table.show()
 
 
 if __name__ == "__main__":

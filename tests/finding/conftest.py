@@ -5,9 +5,16 @@ The beam hits the right panel near (fs, ss) = (32.5, 18.2).
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
+import h5py
+import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,6 +23,8 @@ from cxlsfind.geometry.crystfel import parse_geometry
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
 from cxlsfind.geometry.maps import radius_bins
 from cxlsfind.geometry.model import Geometry
+from cxlsfind.io.packed import PackedFrame
+from cxlsfind.kernels.lz4 import SLACK
 from cxlsfind.records import PlaneFrame
 
 SHAPE = (40, 64)
@@ -111,3 +120,32 @@ def make_plane_frame(
 def to_frame() -> Callable[..., PlaneFrame]:
     """Return a function that makes a frame of counts, all of them usable."""
     return make_plane_frame
+
+
+@pytest.fixture
+def pack(tmp_path: Path) -> Callable[..., PackedFrame]:
+    """Return a function that packs an array as the detector does."""
+
+    def packed(raw: npt.NDArray[Any], **options: Any) -> PackedFrame:
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            options = dict(hdf5plugin.Bitshuffle(cname="lz4", **options))
+            file.create_dataset("d", data=raw[None], chunks=(1, raw.size), **options)
+        with h5py.File(tmp_path / "a.h5") as file:
+            chunk = file["d"].id.read_direct_chunk((0, 0))[1]
+        padded = np.frombuffer(chunk + bytes(SLACK), np.uint8)
+        return PackedFrame(padded, len(chunk), raw.dtype, "a.h5 //0: d in a.h5, frame 0")
+
+    return packed
+
+
+@pytest.fixture(scope="session")
+def naive_peakfinder8(root_dir: Path) -> ModuleType:
+    """Return the pixel-by-pixel peak search."""
+    path = root_dir / "tests" / "kernels" / "naive_peakfinder8.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module

@@ -1,9 +1,11 @@
-"""The finder's lists are those that CrystFEL wrote, peak by peak."""
+"""The finder's lists are those that CrystFEL wrote, peak by peak, whatever way a frame comes."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import h5py
@@ -12,14 +14,17 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from cxlsfind.finding._windows import window_table
 from cxlsfind.finding.peakfinder8 import Peakfinder8, Peakfinder8Settings
-from cxlsfind.finding.photons import normalise
+from cxlsfind.finding.photons import FrameMaker, normalise
+from cxlsfind.finding.planes import dense_values
 from cxlsfind.geometry.crystfel import read_geometry
 from cxlsfind.geometry.layout import build_layout, slab_key
-from cxlsfind.geometry.maps import radius_bins, static_usable
+from cxlsfind.geometry.maps import radii, radius_bins, static_usable
 from cxlsfind.geometry.model import Geometry
+from cxlsfind.io.packed import PackedFrame
 from cxlsfind.kernels.ring_map import ring_map
-from cxlsfind.records import PeakArray
+from cxlsfind.records import DenseFrame, PeakArray, PlaneFrame
 
 OURS = Path(__file__).parents[1] / "golden" / "peakfinder8"
 STREAMS = [
@@ -36,20 +41,21 @@ SHARED_STREAMS = [
     "eiger2_4m.thr2.5_snr5_pix2",
 ]
 
+Pack = Callable[..., PackedFrame]
 Row = tuple[float, float, float, str]
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_own_reference(stream: str) -> None:
-    _check_stream(OURS / f"{stream}.stream")
+def test_own_reference(stream: str, pack: Pack) -> None:
+    _check_stream(OURS / f"{stream}.stream", pack)
 
 
 @pytest.mark.parametrize("stream", SHARED_STREAMS)
-def test_shared_reference(shared_dir: Path, stream: str) -> None:
-    _check_stream(shared_dir / "golden" / "peakfinder8" / f"{stream}.stream")
+def test_shared_reference(shared_dir: Path, stream: str, pack: Pack) -> None:
+    _check_stream(shared_dir / "golden" / "peakfinder8" / f"{stream}.stream", pack)
 
 
-def _check_stream(stream: Path) -> None:
+def _check_stream(stream: Path, pack: Pack) -> None:
     assert hdf5plugin.version  # imported for its filters
     text = stream.read_text()
     geometry = read_geometry(stream.with_name(stream.name.split(".")[0] + ".geom"))
@@ -64,11 +70,59 @@ def _check_stream(stream: Path) -> None:
         if finder is None:
             rings = ring_map(radius_bins(geometry, layout))
             finder = Peakfinder8(_settings(text), geometry, layout, rings, usable)
-        image = normalise(frame.ravel(), usable, geometry, layout, 9000.0)
+            maker = FrameMaker(geometry, layout, usable)
+        image = maker.from_array(frame.ravel(), 9000.0)
         expected = _peak_rows(chunk)
-        _compare(finder.find(image, 9000.0), expected, geometry)
+        peaks = finder.find(image, 9000.0)
+        _compare(peaks, expected, geometry)
+        if isinstance(image, PlaneFrame):
+            dense = DenseFrame(dense_values(image), image.bad, image.censored)
+            assert finder.find(dense, 9000.0).tobytes() == peaks.tobytes()
+            if maker.takes_packed(9000.0):
+                packed = maker.from_packed(pack(frame.ravel()))
+                assert finder.find(packed, 9000.0).tobytes() == peaks.tobytes()
         n_peaks += len(expected)
     assert n_peaks > 0
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_naive_search(stream: str, naive_peakfinder8: ModuleType) -> None:
+    """The readable version finds the same as the finder, in the last digit."""
+    text = (OURS / f"{stream}.stream").read_text()
+    geometry = read_geometry(OURS / (stream.split(".")[0] + ".geom"))
+    chosen = _settings(text)
+    options = naive_peakfinder8.Settings(
+        chosen.threshold,
+        chosen.min_snr,
+        chosen.min_pix_count,
+        chosen.max_pix_count,
+        chosen.local_bg_radius,
+    )
+    frame, mask = _read(OURS, stream.split(".")[0] + ".h5", 0, geometry)
+    layout = build_layout(geometry, {slab_key(panel): frame.shape for panel in geometry.panels})
+    usable = static_usable(geometry, layout) & mask.ravel()
+    bins = radius_bins(geometry, layout)
+    image = normalise(frame.ravel(), usable, geometry, layout, 9000.0)
+    found = Peakfinder8(chosen, geometry, layout, ring_map(bins), usable).find(image, 9000.0)
+    values = image.values if isinstance(image, DenseFrame) else dense_values(image)
+    radius = radii(geometry, layout)
+    good = usable & (radius > chosen.min_res) & (radius < (chosen.max_res or np.inf))
+    good[image.bad] = False
+    windows = window_table(layout)
+    expected = naive_peakfinder8.find_peaks(values, good, bins, windows, options)
+    assert len(expected) > 0
+    panels = [geometry.panels[peak.panel] for peak in expected]
+    half = np.float32(0.5)
+    assert found["panel"].tolist() == [peak.panel for peak in expected]
+    assert found["fs"].tolist() == [
+        panel.min_fs + (peak.fs + half) for panel, peak in zip(panels, expected, strict=True)
+    ]
+    assert found["ss"].tolist() == [
+        panel.min_ss + (peak.ss + half) for panel, peak in zip(panels, expected, strict=True)
+    ]
+    for name in ("intensity", "snr", "n_pixels"):
+        theirs = np.array([getattr(peak, name) for peak in expected], found.dtype[name])
+        np.testing.assert_array_equal(found[name], theirs)
 
 
 def _field(text: str, pattern: str) -> str:

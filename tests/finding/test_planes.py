@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import h5py
-import hdf5plugin
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -23,26 +20,9 @@ from cxlsfind.finding.planes import (
     sum_counts,
 )
 from cxlsfind.io.packed import PackedFrame
-from cxlsfind.kernels.lz4 import SLACK
 from cxlsfind.records import PhotonFrame, PlaneFrame
 
 NOWHERE = np.zeros(0, np.int32)
-
-
-@pytest.fixture
-def pack(tmp_path: Path):
-    """Return a function that packs an array as the detector does."""
-
-    def packed(raw: npt.NDArray[Any], **options: Any) -> PackedFrame:
-        with h5py.File(tmp_path / "a.h5", "w") as file:
-            options = dict(hdf5plugin.Bitshuffle(cname="lz4", **options))
-            file.create_dataset("d", data=raw[None], chunks=(1, raw.size), **options)
-        with h5py.File(tmp_path / "a.h5") as file:
-            chunk = file["d"].id.read_direct_chunk((0, 0))[1]
-        padded = np.frombuffer(chunk + bytes(SLACK), np.uint8)
-        return PackedFrame(padded, len(chunk), raw.dtype, "a.h5 //0: d in a.h5, frame 0")
-
-    return packed
 
 
 def _is_equal(a: PlaneFrame, b: PlaneFrame) -> bool:

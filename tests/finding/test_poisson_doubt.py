@@ -31,17 +31,17 @@ def test_the_tail_is_that_of_a_negative_binomial(two_panels, to_frame, n_photons
     counts = np.zeros(SHAPE, np.int64)
     counts.ravel()[rng.choice(counts.size, n_photons, replace=False)] = 1
     counts[13:24, 8:19] = 0
-    counts[18, 12:15] = 2, 8, 2
+    counts[18, 12:15] = 1, 6, 1
     placed = [around.canvas.lay(to_frame(counts))]
     sums = Sums(total_counts([placed[0].planes], around.canvas), bin_sums(placed, around))
     tail = tail_of(math.inf, 0.0, 0.0)
-    scanner = Scanner(around)
+    scanner = Scanner()
     stretch = learn_stretch(placed, around, sums, scanner, tail)
     found = stretch.find(placed[0], 0, scanner)
     (number,) = np.flatnonzero(found.position == around.canvas.place[18 * SHAPE[1] + 13])
     doubt = stretch.doubt(found, 0)[number]
     growth = stretch.tail.growth(found.at_nodes, found.background)[number]
-    assert 6.0 < growth < 18.0
+    assert 2.0 < growth < 14.0
     ring = around.ring[found.position[number]]
     spread = 1.0 / stretch.background.support[ring] + 1.0 / stretch.background.photons[0]
     known = 1.0 / spread

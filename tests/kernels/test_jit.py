@@ -8,7 +8,7 @@ from typing import Any
 import numba
 import pytest
 
-from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels._jit import kernel, kernel_part
 
 
 def test_no_place_for_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +27,4 @@ def test_no_place_for_compiled_code(monkeypatch: pytest.MonkeyPatch) -> None:
         return 2 * number
 
     assert kernel(double)(21) == 42
+    assert kernel_part(double)(21) == 42

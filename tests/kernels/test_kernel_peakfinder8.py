@@ -79,15 +79,16 @@ def _image(
 ) -> Image:
     """Return a frame of values, or, with planes, of counts."""
     good, free = _words(usable), _words(usable & (rings > 0))
+    bright = np.zeros_like(free)
     if not n_planes:
         no_planes = np.zeros((0, 0), np.uint64)
-        return Image(values, no_planes, NOWHERE, NOTHING, good, free, NOWHERE)
+        return Image(values, no_planes, NOWHERE, NOTHING, good, free, bright, NOWHERE)
     counts = np.where(usable, values, 0).astype(np.uint32)
     index = np.flatnonzero(counts).astype(np.int32)
     planes = np.zeros((n_planes, good.size), np.uint64)
     listed, listed_count = np.zeros_like(index), np.zeros(index.size, np.uint32)
     n = planes_from_photons(index, counts[index], planes, listed, listed_count)
-    return Image(values[:0], planes, listed[:n], listed_count[:n], good, free, NOWHERE)
+    return Image(values[:0], planes, listed[:n], listed_count[:n], good, free, bright, NOWHERE)
 
 
 @settings(max_examples=150, deadline=None)
@@ -163,12 +164,10 @@ def _find(
         int(options["max_pix_count"]),
         int(options["local_bg_radius"]),
     )
-    # However the limits change above these, there are no more peaks than this.
-    lowest = limits._replace(upper=np.full_like(limits.upper, np.float32(options["threshold"])))
     rest, claimed = image.free.copy(), np.zeros(int(image.free.size) * 64, np.int32)
     inside = bright[panels >= 0]
     most, n_claimed = bound_peaks(
-        image._replace(free=rest), detector, lowest, inside, panels[panels >= 0],
+        image._replace(free=rest), detector, inside, panels[panels >= 0],
         cuts.min_pix_count, claimed,
     )  # fmt: skip
     assert set(inside.tolist()) <= set(claimed[:n_claimed].tolist())
@@ -176,6 +175,7 @@ def _find(
     table, claimed = new_peak_table(2048), np.zeros(bright.size, np.int32)
     n_peaks, n_claimed = search(image, detector, limits, bright, panels, cuts, claimed, table)
     assert n_peaks <= most
+    assert not image.bright.any()
     taken = np.zeros(before.size * 64, np.bool_)
     taken[claimed[:n_claimed]] = True
     np.testing.assert_array_equal(before & ~_words(taken), image.free)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from types import ModuleType
 
 import numpy as np
@@ -9,7 +10,14 @@ import numpy.typing as npt
 import pytest
 
 from cxlsfind.kernels.planes import planes_from_photons, words_of
-from cxlsfind.kernels.ring_counts import N_COLUMNS, count_pixels, fill_histogram, fill_listed
+from cxlsfind.kernels.ring_counts import (
+    N_COLUMNS,
+    count_pixels,
+    fill_by_pixels,
+    fill_by_words,
+    fill_histogram,
+    fill_listed,
+)
 from cxlsfind.kernels.ring_map import list_rings, ring_map, ring_of, ring_words
 from cxlsfind.kernels.rings import RingLimits, clip_dense, clip_histograms, clip_sequence
 
@@ -120,6 +128,48 @@ def test_histograms(
         mean, upper = _naive(naive_peakfinder8, values, usable, rings, cuts)
         np.testing.assert_array_equal(limits.mean[1:], mean[1:])
         np.testing.assert_array_equal(limits.upper[1:], upper[1:])
+
+
+@pytest.mark.parametrize("n_planes", [2, 3, 4])
+@pytest.mark.parametrize("spread", [1, 40, 2000])
+@pytest.mark.parametrize("background", [0.0, 0.01, 0.4, 2.0, 9.0])
+def test_counts_by_ring(n_planes: int, spread: int, background: float) -> None:
+    """Vectors and single pixels count the same, whatever the crowd; rings are near and far."""
+    seed = secrets.randbits(32)
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    size = int(rng.integers(1, 30_000))
+    ring = (np.arange(size) // 300 + rng.integers(0, spread, size)).astype(np.int32)
+    counts = rng.poisson(background * (1 + np.arange(size) // 5000 % 3), size).astype(np.uint32)
+    index = np.flatnonzero(counts).astype(np.int32)
+    planes = np.zeros((n_planes, -(-size // 64)), np.uint64)
+    planes_from_photons(index, counts[index], planes, index.copy(), counts[index])
+    usable = rng.random(size) < rng.choice([0.5, 1.0])
+    usable[rng.random(size) < 0.01] = False
+    packed, n_rings = ring_map(ring), int(ring.max()) + 1
+    expected = np.ones((n_rings, N_COLUMNS), np.int32)
+    chosen = usable & (counts > 0) & (counts < 2**n_planes - 1)
+    np.add.at(expected, (ring[chosen], counts[chosen]), 1)
+    ways = [fill_histogram, fill_by_pixels]
+    if n_rings << n_planes <= 2**16:
+        ways.append(fill_by_words)
+    for way in ways:
+        histogram = np.ones((n_rings, N_COLUMNS), np.int32)
+        way(planes, _words(usable), packed, histogram)
+        np.testing.assert_array_equal(histogram, expected)
+
+
+def test_more_rings_than_keys() -> None:
+    """Rings times counts that 16 bits cannot hold are counted pixel by pixel."""
+    size = 20_000
+    ring = np.arange(size, dtype=np.int32)
+    planes = np.full((2, -(-size // 64)), 0, np.uint64)
+    planes[0] = 2**64 - 1
+    histogram = np.zeros((size, N_COLUMNS), np.int32)
+    usable = np.ones(size, np.bool_)
+    fill_histogram(planes, _words(usable), ring_map(ring), histogram)
+    assert (histogram[:, 1] == 1).all()
+    assert histogram.sum() == size
 
 
 def _in_order(

@@ -18,7 +18,7 @@ from cxlsfind.finding.poisson.scores import (
     component_weights,
     typical_photons,
 )
-from cxlsfind.finding.poisson.shapes import round_shapes
+from cxlsfind.finding.poisson.shapes import round_shapes, streak_shapes
 from cxlsfind.kernels.likelihood import ScoreTables, score_patches, score_positions
 
 #: Rows and pixels a row of the sheets on which windows are laid.
@@ -163,6 +163,70 @@ def test_scores_anywhere_in_words(
         expected = float(logsumexp(sums))
         rounding = 3e-6 * (abs(sums).max() + tables.total[node].max())
         assert scores[number] == pytest.approx(expected, abs=2e-4 + rounding)
+
+
+@pytest.mark.parametrize("mean", [0.01, 0.2, 2.0, 30.0])
+def test_scores_of_wide_windows(naive_canvas: ModuleType, mean: float) -> None:
+    """Windows that do not fit into a word, and more components than sixteen, sum up as others."""
+    generator = np.random.default_rng(int(100 * mean))
+    bank = streak_shapes(2.1).banks[3]
+    tables = build_tables(bank, math.inf)
+    half = bank.half
+    usable = generator.random((N_ROWS, STRIDE)) < 0.97
+    usable[:, :50] = True
+    counts = naive_canvas.draw_counts(generator, usable.size, mean, 3).reshape(usable.shape)
+    counts *= usable
+    row = generator.integers(half, N_ROWS - half - 1, 60)
+    column = generator.integers(half, STRIDE - half, 60)
+    node = int(np.argmin(np.abs(tables.log_background - math.log(mean))))
+    scores = np.empty(60, np.float32)
+    score_positions(
+        naive_canvas.planes_of(counts.ravel(), 3),
+        *naive_canvas.listed(counts.ravel(), 3),
+        naive_canvas.words_of(usable.ravel()),
+        STRIDE,
+        (row * STRIDE + column).astype(np.int32),
+        np.full(60, node),
+        tables,
+        half,
+        scores,
+    )
+    steps = np.arange(-half, half + 1)
+    for number in range(60):
+        window = np.ix_(row[number] + steps, column[number] + steps)
+        gone = ~usable[window].ravel()
+        sums = counts[window].ravel() @ tables.log_ratio[node].astype(float)
+        sums += tables.log_weight - tables.total[node] + tables.forgiven[node][gone].sum(axis=0)
+        rounding = 1e-5 * (abs(sums).max() + tables.total[node].max())
+        assert scores[number] == pytest.approx(float(logsumexp(sums)), abs=2e-4 + rounding)
+
+
+def test_scores_are_those_of_single_steps(naive_canvas: ModuleType) -> None:
+    """Not a bit of the score depends on the way to it: sums run over pixels one by one."""
+    generator = np.random.default_rng(9)
+    tables = build_tables(round_shapes().banks[0], math.inf)
+    usable = generator.random((N_ROWS, STRIDE)) < 0.995
+    for mean in (0.02, 0.3, 1.0, 20.0):
+        counts = generator.poisson(mean, usable.shape) * usable
+        row, column = generator.integers(3, N_ROWS - 4, 200), generator.integers(3, STRIDE - 3, 200)
+        nodes = generator.integers(0, len(tables.log_background), 200)
+        positions = row * STRIDE + column
+        scores = score_on_planes(naive_canvas, counts, usable, positions, nodes, tables, 3)
+        for number, node in enumerate(nodes):
+            sums = tables.log_weight - tables.total[node]
+            for line in range(7):
+                window = (
+                    row[number] + line - 3,
+                    slice(column[number] - 3, column[number] + 4),
+                )
+                for tap in np.flatnonzero(~usable[window]):
+                    sums = sums + tables.forgiven[node, 7 * line + tap]
+                for tap in np.flatnonzero(counts[window]):
+                    count = np.float32(counts[window][tap])
+                    sums = sums + count * tables.log_ratio[node, 7 * line + tap]
+            largest = sums.max()
+            exact = largest + math.log(np.exp((sums - largest).astype(float)).sum())
+            assert scores[number] == pytest.approx(exact, rel=3e-7, abs=1e-6)
 
 
 @pytest.mark.parametrize("n_planes", [2, 6])

@@ -8,7 +8,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlsfind.kernels.maxima import background_at, mark_maxima, weigh_boxes
+from cxlsfind.kernels.maxima import (
+    background_at,
+    list_asked,
+    list_enough,
+    mark_maxima,
+    mark_windows,
+    take_marked,
+    weigh_boxes,
+)
+from cxlsfind.kernels.plane_scan import ask_words
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -84,6 +93,43 @@ def test_background_is_above_zero() -> None:
     assert background[0] == 1e-12
 
 
+@given(SEEDS, st.integers(0, 200))
+@settings(max_examples=30)
+def test_boxes_that_hold_enough(seed: int, number: int) -> None:
+    """Boxes are listed that hold what lies between two places, in whole photons."""
+    generator = np.random.default_rng(seed)
+    needs = np.sort(generator.integers(1, 40, 20)).astype(np.uint16)
+    places = np.where(
+        generator.random(number) < 0.3,
+        generator.integers(0, 18, number).astype(float),
+        generator.uniform(0, 18.9, number),
+    )
+    boxes = generator.integers(0, 40, number)
+    chosen = np.empty(number, np.int64)
+    n_chosen = list_enough(boxes, places, needs, 1e-3, chosen)
+    need = np.floor(np.interp(places, np.arange(20), needs) + 1e-3)
+    assert chosen[:n_chosen].tolist() == np.flatnonzero(boxes >= need).tolist()
+
+
+@given(SEEDS, st.integers(0, 200))
+@settings(max_examples=30)
+def test_boxes_that_hold_what_words_ask(seed: int, number: int) -> None:
+    """It is the number that all words are asked for."""
+    generator = np.random.default_rng(seed)
+    needs = np.sort(generator.integers(1, 40, 20)).astype(np.uint16)
+    node_of_word = generator.uniform(-5, 25, 60).astype(np.float32)
+    word_bin = generator.integers(0, 4, 60).astype(np.int32)
+    lift = generator.uniform(-5, 5, 4)
+    positions = np.sort(generator.choice(60 * 64, number, replace=False)).astype(np.int32)
+    boxes = generator.integers(0, 40, number)
+    asked = np.empty(60, np.uint16)
+    ask_words(node_of_word, word_bin, lift, needs, asked)
+    chosen = np.empty(number, np.int64)
+    n_chosen = list_asked(positions, boxes, node_of_word, word_bin, lift, needs, chosen)
+    expected = np.flatnonzero(boxes >= asked[positions // 64])
+    assert chosen[:n_chosen].tolist() == expected.tolist()
+
+
 @given(SEEDS, st.integers(1, 2), st.sampled_from([3.0, 60.0]), st.integers(0, 300))
 @settings(max_examples=40)
 def test_maxima_are_marked(seed: int, radius: int, bright: float, number: int) -> None:
@@ -93,10 +139,8 @@ def test_maxima_are_marked(seed: int, radius: int, bright: float, number: int) -
     positions = positions_in(generator, n_rows, stride, number)
     scores = generator.integers(0, 9, number).astype(np.float32)  # many are equal
     sharpness = generator.integers(0, 4, number).astype(np.float32)
-    sheet = np.full(n_rows * stride, -np.inf, np.float32)
     marks = np.empty(number, np.bool_)
-    mark_maxima(positions, scores, sharpness, bright, stride, radius, sheet, marks)
-    assert np.isneginf(sheet).all()
+    mark_maxima(positions, scores, sharpness, bright, stride, radius, marks)
     row, column = np.divmod(positions.astype(np.int64), stride)
     for mine in range(number):
         near = np.maximum(abs(row - row[mine]), abs(column - column[mine])) <= radius
@@ -107,3 +151,34 @@ def test_maxima_are_marked(seed: int, radius: int, bright: float, number: int) -
             return is_bright, float(value), -which
 
         assert marks[mine] == (max(np.flatnonzero(near), key=rank) == mine)
+
+
+@given(SEEDS, st.integers(0, 30), st.integers(0, 31), st.sampled_from([64, 192]))
+@settings(max_examples=60)
+def test_windows_are_marked(
+    naive_canvas: ModuleType, seed: int, number: int, largest: int, stride: int
+) -> None:
+    """Usable pixels of windows are listed once each, and the marks are gone afterwards.
+
+    Windows that leave a row go on in the next, and end where the canvas ends.
+    """
+    generator = np.random.default_rng(seed)
+    size = 40 * stride
+    usable = generator.random(size) < 0.9
+    positions = np.sort(generator.choice(size, number, replace=False)).astype(np.int32)
+    if number > 1:
+        positions[[0, -1]] = 0, size - 1
+    halves = generator.integers(0, largest + 1, number)
+    marked = np.zeros(size // 64, np.uint64)
+    n_marked = mark_windows(positions, halves, naive_canvas.words_of(usable), stride, marked)
+    expected = np.zeros(size, np.bool_)
+    for position, half in zip(positions.astype(np.int64), halves, strict=True):
+        steps = np.arange(-half, half + 1)
+        window = (position + steps[:, None] * stride + steps).ravel()
+        expected[window[(window >= 0) & (window < size)]] = True
+    pixels = np.flatnonzero(expected & usable)
+    assert n_marked == pixels.size
+    listed = np.empty(n_marked, np.int32)
+    take_marked(marked, listed)
+    assert np.array_equal(listed, pixels)
+    assert not marked.any()

@@ -14,6 +14,7 @@ from cxlsfind.kernels.plane_canvas import (
     bits_from,
     clear_pixels,
     count_at,
+    find_near,
     find_place,
     lay_planes,
     paint_windows,
@@ -166,7 +167,15 @@ def test_windows_are_painted_and_wiped(
         needed |= far <= reach
     kept = np.minimum(counts, LARGEST_COUNT)
     assert np.array_equal(sheet[needed], kept[needed])
-    # Whole words are painted: beyond what is needed there are zeros and true counts.
-    assert ((sheet == kept) | (sheet == 0)).all()
+    assert not sheet[~needed].any()
     wipe_windows(stride, positions, reach, sheet)
     assert not sheet.any()
+
+
+@given(st.lists(st.integers(0, 30), unique=True), st.integers(-3, 33), st.integers(-3, 33))
+def test_places_are_found_whatever_the_guess(listed: list[int], place: int, guess: int) -> None:
+    """A guess changes nothing, be it right, wrong, or no place at all."""
+    places = np.array(sorted(listed), np.int32)
+    expected = sorted(listed).index(place) if place in listed else -1
+    assert find_near(places, place, guess) == expected
+    assert find_place(places, place) == expected

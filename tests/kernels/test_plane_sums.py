@@ -10,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxlsfind.kernels.plane_sums import (
+    add_lit,
     add_planes,
+    clip_counts,
     count_flashes,
-    lit_pixels,
     multiply_neighbours,
     spread_totals,
     sum_words,
     take_out,
+    withdraw,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -29,7 +31,7 @@ def test_words_are_summed_by_group(
 ) -> None:
     """Groups gain what their words hold, up to all bits; words of no group are left out."""
     generator = np.random.default_rng(seed)
-    n_words = 40
+    n_words = int(generator.choice([1, 40, 255, 256, 700]))
     counts = naive_canvas.draw_counts(generator, 64 * n_words, mean, n_planes)
     group = generator.integers(-1, 5, n_words).astype(np.int32)
     sums = np.arange(5)
@@ -124,14 +126,83 @@ def test_pixels_are_taken_out(
 
 
 @given(st.integers(2, 6), st.sampled_from([0.0, 0.3, 9.0]), SEEDS)
-@settings(max_examples=10)
-def test_lit_pixels(naive_canvas: ModuleType, n_planes: int, mean: float, seed: int) -> None:
+@settings(max_examples=30)
+def test_pixels_are_withdrawn(
+    naive_canvas: ModuleType, n_planes: int, mean: float, seed: int
+) -> None:
+    """Pixels are empty afterwards, the others as before, and sums lose what was held."""
+    generator = np.random.default_rng(seed)
+    counts = naive_canvas.draw_counts(generator, 640, mean, n_planes)
+    held = np.minimum(counts, 2**n_planes - 1)
+    group = generator.integers(0, 3, 10).astype(np.int32)
+    pixels = np.sort(generator.choice(640, generator.integers(0, 100), replace=False))
+    planes, sums = naive_canvas.planes_of(counts, n_planes), np.full(3, 10_000)
+    withdraw(planes, pixels.astype(np.int32), group, sums)
+    lost = np.zeros(640, np.int64)
+    lost[pixels] = held[pixels]
+    assert np.array_equal(naive_canvas.counts_of(planes), held - lost)
+    assert sums.tolist() == [10_000 - lost.reshape(10, 64)[group == k].sum() for k in range(3)]
+
+
+@given(
+    st.integers(2, 6),
+    st.sampled_from([0.3, 3.0, 30.0]),
+    st.integers(1, 700),
+    st.integers(0, 60),
+    SEEDS,
+)
+@settings(max_examples=40)
+def test_counts_are_clipped(
+    naive_canvas: ModuleType, n_planes: int, mean: float, n_words: int, most: int, seed: int
+) -> None:
+    """What exceeds a ring's cap is lost, but for counts beyond the planes and pixels left out."""
+    generator = np.random.default_rng(seed)
+    n_pixels = 64 * n_words
+    counts = naive_canvas.draw_counts(generator, n_pixels, mean, n_planes)
+    full = 2**n_planes - 1
+    held = np.minimum(counts, full)
+    usable = generator.random(n_pixels) < 0.9
+    ring = np.where(usable, generator.integers(0, 6, n_pixels), -1).astype(np.int32)
+    group = generator.integers(0, 3, n_words).astype(np.int32)
+    caps = generator.integers(max(0, most - 2), most + 3, 6)
+    left_out = np.flatnonzero(generator.random(n_pixels) < 0.1).astype(np.int32)
+    totals, sums = held.astype(np.uint32), np.full(3, 10**9)
+    clip_counts(
+        naive_canvas.planes_of(counts, n_planes),
+        naive_canvas.words_of(usable),
+        ring,
+        caps,
+        left_out,
+        group,
+        totals,
+        sums,
+    )
+    is_clipped = usable & (held < full)
+    is_clipped[left_out] = False
+    over = np.where(is_clipped, np.maximum(held - caps[ring], 0), 0)
+    assert np.array_equal(totals, held - over)
+    lost = over.reshape(n_words, 64).sum(axis=1)
+    assert sums.tolist() == [10**9 - lost[group == k].sum() for k in range(3)]
+
+
+@given(st.integers(1, 600), st.lists(st.integers(1, 8), min_size=1, max_size=12), SEEDS)
+@settings(max_examples=30)
+def test_lit_pixels_are_counted(
+    naive_canvas: ModuleType, n_words: int, numbers: list[int], seed: int
+) -> None:
     """A pixel is lit if any of its bits is set; the planes stay as they are."""
-    counts = naive_canvas.draw_counts(np.random.default_rng(seed), 640, mean, n_planes)
-    planes = naive_canvas.planes_of(counts, n_planes)
-    before = planes.copy()
-    assert np.array_equal(lit_pixels(planes), naive_canvas.words_of(counts > 0)[None, :])
-    assert np.array_equal(planes, before)
+    generator = np.random.default_rng(seed)
+    totals = np.zeros((len(numbers).bit_length(), n_words), np.uint64)
+    expected = np.zeros(64 * n_words, np.int64)
+    for n_planes in numbers:
+        counts = generator.integers(0, 2**n_planes, 64 * n_words)
+        counts[generator.random(64 * n_words) < 0.5] = 0
+        planes = naive_canvas.planes_of(counts, n_planes)
+        before = planes.copy()
+        add_lit(planes, totals)
+        assert np.array_equal(planes, before)
+        expected += counts > 0
+    assert np.array_equal(naive_canvas.counts_of(totals), expected)
 
 
 @given(

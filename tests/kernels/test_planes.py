@@ -24,6 +24,7 @@ from cxlsfind.kernels.plane_pack import (
     pack_planes,
 )
 from cxlsfind.kernels.planes import (
+    bits_of_row,
     count_at,
     count_bits,
     count_full,
@@ -148,6 +149,12 @@ def test_photon_lists(naive_planes: ModuleType, data: st.DataObject) -> None:
     assert back[:n].tolist() == index.tolist()
     assert count[:n].tolist() == raw[index].tolist()
     assert [count_at(planes, full, full_count, k) for k in range(raw.size)] == raw.tolist()
+    for pixel in range(raw.size):
+        length = min(raw.size - pixel, 1 + pixel % 64)
+        row = raw[pixel : pixel + length] > 0
+        assert bits_of_row(planes, pixel, length) == sum(
+            1 << k for k in np.flatnonzero(row).tolist()
+        )
     assert count_bits(planes[0]) == sum(raw[raw < 2**n_planes] % 2) + sum(raw >= 2**n_planes)
     for fewer in range(1, n_planes + 1):
         n_full = np.count_nonzero(raw >= 2**fewer - 1)

@@ -37,6 +37,9 @@ Places = npt.NDArray[np.int32]
 _NEED_BACKGROUND = np.log([1e-4, 1e-2, 0.1, 1.0, 10.0])
 _NEED_PHOTONS = np.log([200.0, 400.0, 1500.0, 10000.0, 60000.0])
 
+#: Standard errors by which rings differ plainly from their neighbours.
+_PLAINLY = 5.0
+
 #: Photons that a zone of one frame should hold before its scale is judged apart.
 _ZONE_PHOTONS = 4000.0
 _MOST_ZONES = 16
@@ -199,7 +202,8 @@ def smooth_profile(
     """
     flat = np.full(len(sums), max(float(sums.sum()), 0.5) / max(float(weight.sum()), 1e-300))
     coarse, _ = _smooth(sums, weight, flat, level)
-    return _smooth(sums, weight, coarse, level)
+    profile, support = _smooth(sums, weight, coarse, level)
+    return _sharpen(profile, support, sums, weight)
 
 
 def _smooth(
@@ -228,6 +232,35 @@ def _smooth(
     line = mean + slope * (radius - centre)
     smallest: FloatArray = np.maximum(0.2 * mean, 0.5 * guess.min() * 1e-2)
     return np.maximum(line, smallest), np.maximum(expected[high] - expected[low], 1.0)
+
+
+def _sharpen(
+    profile: FloatArray, support: FloatArray, sums: FloatArray, weight: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Follow the rings where they plainly differ from the mean of a window that holds them.
+
+    Close to the beam rings have few pixels, and the background is steep.
+
+    Parameters
+    ----------
+    profile, support
+        As :func:`smooth_profile` returns them.
+    """
+    profile, support = profile.copy(), support.copy()
+    seen = _running(sums)
+    mass = _running(weight)
+    for trial in reversed(_widths(len(sums))):
+        low, high = _window(len(sums), np.full(len(sums), trial))
+        hoped = _running(weight * profile)
+        expected = np.maximum(hoped[high] - hoped[low], 0.0)
+        photons = seen[high] - seen[low]
+        above = photons > expected + _PLAINLY * np.sqrt(expected) + _PLAINLY
+        below = photons < expected - _PLAINLY * np.sqrt(expected) - _PLAINLY
+        plain = (above | below) & (photons < support)
+        inside = np.maximum(mass[high] - mass[low], 1e-300)
+        profile = np.where(plain, np.maximum(photons, 0.5) / inside, profile)
+        support = np.where(plain, np.maximum(photons, 1.0), support)
+    return profile, support
 
 
 def _running(values: FloatArray) -> FloatArray:

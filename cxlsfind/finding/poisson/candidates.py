@@ -11,12 +11,18 @@ from cxlsfind.finding.poisson.background import Background
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
-from cxlsfind.finding.poisson.thresholds import LOWEST_SCORE, MAXIMUM_RADIUS, NullTail
+from cxlsfind.finding.poisson.thresholds import LOWEST_SCORE, MAXIMUM_RADIUS, ROUNDING, NullTail
 from cxlsfind.finding.poisson.tiles import SIDE
 from cxlsfind.kernels.background_maps import find_directions, lowest_of_words
 from cxlsfind.kernels.likelihood import score_positions
-from cxlsfind.kernels.maxima import background_at, mark_maxima, weigh_boxes
-from cxlsfind.kernels.plane_scan import CHUNK, ask_words, scan_boxes
+from cxlsfind.kernels.maxima import (
+    background_at,
+    list_asked,
+    list_enough,
+    mark_maxima,
+    weigh_boxes,
+)
+from cxlsfind.kernels.plane_scan import CHUNK, ask_less, ask_words, scan_boxes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -54,31 +60,52 @@ class Crowd:
     ----------
     position
         Canvas pixels, ascending; int32.
-    box, sharpness
-        Photons in the box (int64), and photons weighted as a spot (float32).
+    box
+        Photons in the box; int64.
     asked
         Photons that boxes had to hold, by word; uint16.
     """
 
     position: npt.NDArray[np.int32]
     box: npt.NDArray[np.int64]
-    sharpness: npt.NDArray[np.float32]
     asked: npt.NDArray[np.uint16]
 
 
-class Scanner:
-    """Finds candidates; owns the sheet of scores, so one per thread."""
+def strong_part(
+    crowd: Crowd,
+    around: Surroundings,
+    tail: NullTail,
+    node_of_word: npt.NDArray[np.float32],
+    scale: npt.NDArray[np.float32],
+) -> Crowd:
+    """Return the pixels whose box holds what is asked of proper spots, as by :func:`ask_boxes`."""
+    strong = np.empty(len(crowd.position), np.int64)
+    n_strong = list_asked(
+        crowd.position,
+        crowd.box,
+        node_of_word,
+        around.word_bin,
+        _lift(around, tail, scale),
+        tail.strong_needs,
+        strong,
+    )
+    strong = strong[:n_strong]
+    return Crowd(crowd.position[strong], crowd.box[strong], crowd.asked)
 
-    def __init__(self, around: Surroundings) -> None:
-        self._score_sheet = np.full(around.canvas.size, -np.inf, np.float32)
+
+class Scanner:
+    """Finds candidates; owns the memory for their list, so one per thread."""
+
+    def __init__(self) -> None:
         self._found = np.empty(1 << 15, np.int32)
+        self._boxes = np.empty(1 << 15, np.int64)
 
     def crowd(
         self, frame: PlacedFrame, around: Surroundings, asked: npt.NDArray[np.uint16]
     ) -> Crowd:
         """Return the pixels of a frame whose 3x3 box holds what its word asks."""
         everywhere = np.ones(-(-len(asked) // CHUNK), np.bool_)
-        return _weigh(frame, around, self._scan(frame, around, asked, everywhere), asked)
+        return self._scan(frame, around, asked, everywhere)
 
     def more_crowd(
         self,
@@ -88,17 +115,16 @@ class Scanner:
         known: Crowd,
     ) -> Crowd:
         """Return the pixels of a frame that were crowded before, and what less is asked of."""
-        less = np.add.reduceat(asked < known.asked, np.arange(0, len(asked), CHUNK)) > 0
-        if not less.any():
+        less = np.empty(-(-len(asked) // CHUNK), np.bool_)
+        if not ask_less(asked, known.asked, less):
             return known
         old = ~less[known.position // (WORD * CHUNK)]
-        new = _weigh(frame, around, self._scan(frame, around, asked, less), asked)
+        new = self._scan(frame, around, asked, less)
         position = np.concatenate([known.position[old], new.position])
         order = np.argsort(position, kind="stable")
         return Crowd(
             position[order],
             np.concatenate([known.box[old], new.box])[order],
-            np.concatenate([known.sharpness[old], new.sharpness])[order],
             asked,
         )
 
@@ -108,15 +134,23 @@ class Scanner:
         around: Surroundings,
         asked: npt.NDArray[np.uint16],
         chosen: npt.NDArray[np.bool_],
-    ) -> npt.NDArray[np.int32]:
-        words_per_row = around.canvas.words_per_row
+    ) -> Crowd:
         while True:
             n_found = scan_boxes(
-                frame.planes, around.usable_words, words_per_row, asked, chosen, self._found
+                frame.planes,
+                frame.place,
+                frame.count,
+                around.usable_words,
+                around.canvas.words_per_row,
+                asked,
+                chosen,
+                self._found,
+                self._boxes,
             )
             if n_found <= self._found.size:
-                return self._found[:n_found].copy()
+                return Crowd(self._found[:n_found].copy(), self._boxes[:n_found].copy(), asked)
             self._found = np.empty(2 * n_found, np.int32)
+            self._boxes = np.empty(2 * n_found, np.int64)
 
     def score(
         self,
@@ -138,24 +172,28 @@ class Scanner:
         background = background_under(crowd.position, level, factor, around, tail)
         places = tail.places(background)
         # The scan asked the darkest pixel of a word; the tail holds for this pixel's level.
-        enough = crowd.box >= tail.box_needs_at(places)
+        enough = np.empty(len(places), np.int64)
+        enough = enough[: list_enough(crowd.box, places, tail.box_needs, ROUNDING, enough)]
         positions, background, places = crowd.position[enough], background[enough], places[enough]
         below = places.astype(np.int64)
         direction = directions_at(positions, around, len(tail.tables))
         scores = self._scores(frame, around, tail, positions, below, direction)
+        # The others are no maxima that are kept, and hide none.
+        fair = np.flatnonzero(scores >= LOWEST_SCORE)
+        positions, scores, background = positions[fair], scores[fair], background[fair]
+        places, below, direction = places[fair], below[fair], direction[fair]
         largest = np.empty(positions.size, np.bool_)
         # Which of two neighbours is the larger is asked at the lower node, as for the tail.
         mark_maxima(
             positions,
             scores,
-            crowd.sharpness[enough],
+            _sharpness(frame, around, positions, scores > BRIGHT_SCORE),
             BRIGHT_SCORE,
             stride,
             MAXIMUM_RADIUS,
-            self._score_sheet,
             largest,
         )
-        kept = largest & (scores >= LOWEST_SCORE)
+        kept = np.flatnonzero(largest)
         positions, places, below = positions[kept], places[kept], below[kept]
         above = self._scores(frame, around, tail, positions, below + 1, direction[kept])
         return _between_nodes(positions, places, scores[kept], above, background[kept])
@@ -190,8 +228,8 @@ class Scanner:
     ) -> npt.NDArray[np.float32]:
         scores = np.empty(positions.size, np.float32)
         for number, tables in enumerate(tail.tables):
-            here = np.flatnonzero(direction == number)
-            part = np.empty(here.size, np.float32)
+            here = slice(None) if len(tail.tables) == 1 else np.flatnonzero(direction == number)
+            part = np.empty(len(positions[here]), np.float32)
             score_positions(
                 frame.planes,
                 frame.place,
@@ -222,24 +260,22 @@ def _between_nodes(
     return Candidates(positions, score, at_nodes, background)
 
 
-def _weigh(
+def _sharpness(
     frame: PlacedFrame,
     around: Surroundings,
     positions: npt.NDArray[np.int32],
-    asked: npt.NDArray[np.uint16],
-) -> Crowd:
-    boxes = np.empty(positions.size, np.int64)
-    sharpness = np.empty(positions.size, np.float32)
-    weigh_boxes(
-        positions,
-        frame.planes,
-        frame.place,
-        frame.count,
-        around.canvas.stride,
-        boxes,
-        sharpness,
-    )
-    return Crowd(positions, boxes, sharpness, asked)
+    chosen: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float32]:
+    """Return the photons, weighted as a spot, around those positions that are chosen."""
+    sharpness = np.zeros(positions.size, np.float32)
+    if chosen.any():
+        bright = positions[chosen]
+        boxes, sharp = np.empty(bright.size, np.int64), np.empty(bright.size, np.float32)
+        weigh_boxes(
+            bright, frame.planes, frame.place, frame.count, around.canvas.stride, boxes, sharp
+        )
+        sharpness[chosen] = sharp
+    return sharpness
 
 
 def background_under(
@@ -283,12 +319,18 @@ def ask_boxes(
     needs
         Photons by node.
     """
-    middle = np.arange(around.n_bins) * RINGS_PER_BIN + RINGS_PER_BIN // 2
-    values = scale[np.minimum(middle, len(scale) - 1)].astype(np.float64)
-    lift = np.log(np.maximum(values, 1e-300)) / tail.log_step
     asked = np.empty(around.canvas.n_words, np.uint16)
+    lift = _lift(around, tail, scale)
     ask_words(node_of_word, around.word_bin, lift, needs, asked)
     return asked
+
+
+def _lift(around: Surroundings, tail: NullTail, scale: npt.NDArray[np.float32]) -> FloatArray:
+    """Return by how many nodes a scale lifts the bins of radius."""
+    middle = np.arange(around.n_bins) * RINGS_PER_BIN + RINGS_PER_BIN // 2
+    values = scale[np.minimum(middle, len(scale) - 1)].astype(np.float64)
+    lift: FloatArray = np.log(np.maximum(values, 1e-300)) / tail.log_step
+    return lift
 
 
 def nodes_of_words(

@@ -31,7 +31,7 @@ from cxlsfind.finding.poisson.thresholds import tail_of
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.geometry.maps import rings
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.kernels.plane_canvas import clear_pixels
+from cxlsfind.kernels.plane_sums import withdraw
 from cxlsfind.records import PlaneFrame
 
 #: Peaks are reported down to this many times the false peaks asked for.
@@ -88,7 +88,7 @@ class PoissonFinder:
         self._around = self._survey((0.0, 0.0))
         self._ring_centre = RingCentre(geometry, layout, self._around)
         self._elsewhere: tuple[Offset, Surroundings] = (0.0, 0.0), self._around
-        self._scanner = Scanner(self._around)
+        self._scanner = Scanner()
         self._sheet = np.zeros(self._around.canvas.size, np.uint16)
         pulses = settings.pulses_per_frame
         self._tail = tail_of(math.inf if pulses > _MANY_PULSES else float(round(pulses)), 0.0, 0.0)
@@ -117,21 +117,24 @@ class PoissonFinder:
         zones = zone_sums(bins)
         zones[dark] = 0.0
         cuts = [0, *split_at_changes(zones), len(placed)]
-        around = self._without_liars(placed, bins, dark, cuts)
+        around, known = self._without_liars(placed, bins, dark, cuts)
         lying = np.flatnonzero(self._around.usable & ~around.usable).astype(np.int32)
-        for frame in placed:
-            clear_pixels(frame.planes, lying)
+        for frame, row in zip(placed, bins, strict=True):
+            withdraw(frame.planes, lying, around.word_bin, row)
         brightest = np.median(totals[~dark]) if not dark.all() else 0.0
         results: list[PoissonResult] = []
         for start, stop in pairwise(cuts):
             part = placed[start:stop]
-            counted = total_counts([frame.planes for frame in part], canvas)
-            offset = self._ring_centre.find(counted, around.usable)
-            here = around
+            sky = known.pop(start, None)
+            if sky is None:
+                sky = total_counts([frame.planes for frame in part], canvas)
+            sky[lying] = 0
+            offset = self._ring_centre.find(sky, around.usable)
+            here, its_bins = around, bins[start:stop]
             if offset != (0.0, 0.0):
                 here = self._around_offset(offset).without(lying)
-            sums = Sums(counted, bin_sums(part, here))
-            stretch = learn_stretch(part, here, sums, self._scanner, self._tail)
+                its_bins = bin_sums(part, here)
+            stretch = learn_stretch(part, here, Sums(sky, its_bins), self._scanner, self._tail)
             lost = len(cuts) > 2 and np.median(totals[start:stop]) < _NO_JET_SHARE * brightest
             lit = FrameClass.NO_JET if lost else FrameClass.BLANK
             for t in range(start, stop):
@@ -148,9 +151,13 @@ class PoissonFinder:
         bins: npt.NDArray[np.int64],
         dark: npt.NDArray[np.bool_],
         cuts: Sequence[int],
-    ) -> Surroundings:
-        """Return the surroundings less the pixels that lie in any stretch of the block."""
+    ) -> tuple[Surroundings, dict[int, npt.NDArray[np.uint32]]]:
+        """Return the surroundings less the pixels that lie in any stretch of the block.
+
+        And, by their first frames, the sums over stretches that are lit throughout.
+        """
         around = self._around
+        known = {}
         lying = [np.empty(0, np.int32)]
         for start, stop in pairwise(cuts):
             lit = [t for t in range(start, stop) if not dark[t]]
@@ -161,7 +168,9 @@ class PoissonFinder:
             nothing = [np.empty(0, np.int32)] * len(lit)
             rough = estimate_background(Sums(totals, bins[lit]), around, nothing, with_tiles=True)
             lying.append(find_lying(part, around, rough, totals))
-        return around.without(np.unique(np.concatenate(lying)))
+            if len(lit) == stop - start:
+                known[start] = totals
+        return around.without(np.unique(np.concatenate(lying))), known
 
     def _find_frame(
         self,

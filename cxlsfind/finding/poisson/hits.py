@@ -28,6 +28,10 @@ _SPOTS = 50.0
 #: their number is the first thing that a slightly wrong background upsets.
 _MOST_COMMON = 1000.0
 
+#: Values of the statistic, and by how much the odds rise with each.
+_GRID = STEP * np.arange(N_STEPS)
+_GAIN = np.expm1(_GRID)
+
 
 @dataclass(frozen=True, slots=True)
 class HitScore:
@@ -66,12 +70,14 @@ def judge_frame(
     pooled = scores[log_expected <= math.log(_MOST_COMMON)]
     statistic = float(pooled_gain(pooled, share).sum())
     density = math.exp(doubt) * _null_density(levels, tail, share)
-    grid = STEP * np.arange(N_STEPS)
-    transform = np.fft.rfft(density)
-    distribution = np.fft.irfft(np.exp(transform - density.sum()), N_STEPS)
     # Half a step lower, so that rounding to the grid cannot make a statistic look rarer.
-    beyond = np.maximum(distribution, 0.0)[grid >= statistic - 0.5 * STEP].sum()
-    bayes = statistic - float((density * np.expm1(grid)).sum())
+    first = int(np.searchsorted(_GRID, statistic - 0.5 * STEP))
+    beyond = 0.0
+    if first < N_STEPS:
+        transform = np.fft.rfft(density)
+        distribution = np.fft.irfft(np.exp(transform - density.sum()), N_STEPS)
+        beyond = float(np.maximum(distribution[first:], 0.0).sum())
+    bayes = statistic - float((density * _GAIN).sum())
     return HitScore(statistic, float(min(max(beyond, 1e-16), 1.0)), bayes)
 
 
@@ -83,6 +89,8 @@ def _null_density(levels: Levels, tail: NullTail, share: float) -> FloatArray:
     part = levels.places - lower
     counts = np.bincount(lower, levels.pixels * (1.0 - part), minlength=len(tail.nodes))
     counts += np.bincount(lower + 1, levels.pixels * part, minlength=len(tail.nodes))
-    for node in np.flatnonzero(counts > 1e-6 * levels.n_pixels):
-        density += counts[node] * tail.density(int(node), share, ceiling)
+    for node in np.flatnonzero(counts > 1e-6 * levels.n_pixels).tolist():
+        of_node = tail.density(node, share, ceiling)
+        # Far out there is nothing.
+        density[: len(of_node)] += counts[node] * of_node
     return density

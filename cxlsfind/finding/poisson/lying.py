@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, gammaincc
 
-from cxlsfind.finding.poisson.background import Background, total_counts
+from cxlsfind.finding.poisson.background import Background
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.odd_lines import find_odd_lines
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import SIDE
 from cxlsfind.kernels.background_maps import list_odd_pixels
-from cxlsfind.kernels.plane_sums import count_flashes, lit_pixels
+from cxlsfind.kernels.plane_sums import add_lit, count_flashes, spread_totals
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def find_lying(
     sparse = level.max(axis=0) < _SPARSE
     votes = totals
     if sparse.any():
-        votes = total_counts([lit_pixels(frame.planes) for frame in frames], around.canvas)
+        votes = _total_lit(frames, around)
         if not sparse.all():
             votes = np.where(sparse[np.maximum(around.ring, 0)], votes, totals)
     hoped = np.where(sparse, -np.expm1(-level), level).sum(axis=0)
@@ -92,6 +92,16 @@ def find_lying(
     lines = find_odd_lines(votes, hoped, background, around)
     lying = [odd[far | alone], _flashing(frames, around, level), lines]
     return np.unique(np.concatenate(lying)).astype(np.int32)
+
+
+def _total_lit(frames: Sequence[PlacedFrame], around: Surroundings) -> npt.NDArray[np.uint32]:
+    """Return in how many frames every canvas pixel fires."""
+    totals = np.zeros((len(frames).bit_length(), around.canvas.n_words), np.uint64)
+    for frame in frames:
+        add_lit(frame.planes, totals)
+    votes = np.empty(around.canvas.size, np.uint32)
+    spread_totals(totals, votes)
+    return votes
 
 
 def _odd_pixels(

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from cxlsfind.finding.poisson.candidates import Candidates
 from cxlsfind.finding.poisson.canvas import PAD, PlacedFrame
-from cxlsfind.finding.poisson.sharp_rings import SharpRing
+from cxlsfind.finding.poisson.settings import SharpRing
 from cxlsfind.finding.poisson.streaks import first_of_streaks, streak_photons
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.errors import UsageError
-from cxlsfind.finding.poisson.sharp_rings import SharpRing
 from cxlsfind.records import PeakArray
 
 
@@ -61,6 +60,26 @@ class FrameClass(Enum):
     NO_JET = "no_jet"
     BLANK = "blank"
     HIT = "hit"
+
+
+@dataclass(frozen=True, slots=True)
+class SharpRing:
+    """A sharp ring.
+
+    Parameters
+    ----------
+    radius_px
+        Its middle, by weight, px from the middle of the rings.
+    first, last
+        Rings that it covers.
+    excess
+        Photons per pixel above the trend, in units of the trend, where it is strongest.
+    """
+
+    radius_px: float
+    first: int
+    last: int
+    excess: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

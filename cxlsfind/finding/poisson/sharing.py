@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import erfcx
 
 from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.finding.poisson.surroundings import Surroundings
@@ -21,9 +23,9 @@ _CROWDED_WORDS = _WORDS // 4
 #: Shares for which null tails are made; a measured one is rounded up to the next.
 _SHARES = (0.0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12)
 
-#: A share is believed when it is this many standard errors above nothing; up to half the lowest
-#: step it makes no difference.
-_BELIEVED = 4.0
+#: Mean of the prior of the share, which falls exponentially: where few photons say nothing, a
+#: little is taken for granted. Up to half the lowest step it makes no difference.
+_PRIOR_MEAN = 0.003
 _NEGLIGIBLE = 0.00125
 
 
@@ -53,10 +55,20 @@ def measure_sharing(
         multiply_neighbours(planes, whole, words_per_row, sums)
     sides, diagonals, photons = sums
     excess = (sides - diagonals) / max(photons, 1.0)
-    error = np.sqrt(max(sides + diagonals, 1.0)) / max(photons, 1.0)
-    if excess < max(_BELIEVED * error, _NEGLIGIBLE):
+    error = math.sqrt(max(sides + diagonals, 1.0)) / max(photons, 1.0)
+    mean = _posterior_mean(excess, error)
+    if mean < _NEGLIGIBLE:
         return 0.0
-    return next((share for share in _SHARES if share >= 0.9 * excess), _SHARES[-1])
+    return next((share for share in _SHARES if share >= 0.9 * mean), _SHARES[-1])
+
+
+def _posterior_mean(excess: float, error: float) -> float:
+    """Return the mean of a share, which is not negative, that was measured with an error."""
+    middle = excess - error**2 / _PRIOR_MEAN
+    step = middle / error
+    # The normal density over its integral, which underflows far below zero.
+    ratio = math.sqrt(2.0 / math.pi) / float(erfcx(-step / math.sqrt(2.0)))
+    return middle + error * ratio
 
 
 def _whole_neighbourhoods(around: Surroundings) -> npt.NDArray[np.uint64]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import median_filter
 
 from cxlsfind.finding.poisson.background import Background
+from cxlsfind.finding.poisson.settings import SharpRing
 from cxlsfind.finding.poisson.surroundings import Surroundings
 
 FloatArray = npt.NDArray[np.float64]
@@ -24,26 +23,6 @@ _SIGNIFICANT = 8.0
 
 #: The mean of fewest rings says too little, near the beam and in the corners.
 _FEWEST_PIXELS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class SharpRing:
-    """A sharp ring.
-
-    Parameters
-    ----------
-    radius_px
-        Its middle, by weight, px from the middle of the rings.
-    first, last
-        Rings that it covers.
-    excess
-        Photons per pixel above the trend, in units of the trend, where it is strongest.
-    """
-
-    radius_px: float
-    first: int
-    last: int
-    excess: float
 
 
 def find_sharp_rings(background: Background, around: Surroundings) -> tuple[SharpRing, ...]:

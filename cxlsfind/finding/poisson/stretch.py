@@ -24,16 +24,19 @@ from cxlsfind.finding.poisson.candidates import (
     ask_boxes,
     background_under,
     nodes_of_words,
+    strong_part,
 )
-from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
+from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.finding.poisson.pairs import split_touching
 from cxlsfind.finding.poisson.peaks import PRIORS
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
+from cxlsfind.finding.poisson.settings import SharpRing
 from cxlsfind.finding.poisson.sharing import measure_sharing
-from cxlsfind.finding.poisson.sharp_rings import SharpRing, find_sharp_rings
+from cxlsfind.finding.poisson.sharp_rings import find_sharp_rings
 from cxlsfind.finding.poisson.streaks import measure_streaks
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
+from cxlsfind.kernels.maxima import mark_windows, take_marked
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -214,6 +217,7 @@ def learn_stretch(
     cut_out = [np.empty(0, np.int32)] * len(placed)
     background = estimate_background(sums, around, cut_out, with_tiles=False)
     crowds: list[Crowd | None] = [None] * len(placed)
+    marked = np.zeros(around.canvas.n_words, np.uint64)
     for _ in range(_MOST_LOOKS):
         rough = background
         spots = []
@@ -224,7 +228,7 @@ def learn_stretch(
             crowd, found = _look(frame, around, scanner, tail, rough, number, nodes, crowds[number])
             crowds[number] = crowd
             spots.append(found)
-        cut_out = [_around_spots(found, around) for found in spots]
+        cut_out = [_around_spots(found, around, marked) for found in spots]
         kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
         background = estimate_background(kept, around, cut_out, with_tiles=True)
         if _is_settled(rough, background, around) and _are_settled(spots, background, around, tail):
@@ -258,7 +262,7 @@ def _look(
         crowd = scanner.crowd(frame, around, asked)
     else:
         crowd = scanner.more_crowd(frame, around, asked, known)
-    strong = _strong_part(crowd, ask_boxes(around, tail, nodes, scale, tail.strong_needs))
+    strong = strong_part(crowd, around, tail, nodes, scale)
     level = rough.profile * scale
     found = scanner.score(frame, around, tail, strong, level, rough.factor)
     return crowd, _significant(found, around, tail)
@@ -288,12 +292,6 @@ def _are_settled(
     return bool(np.mean(np.abs(after / before - 1.0) > _SETTLED) < _UNSETTLED_PART)
 
 
-def _strong_part(crowd: Crowd, asked: npt.NDArray[np.uint16]) -> Crowd:
-    """Return the pixels whose box holds what is asked of proper spots."""
-    strong = crowd.box >= asked[crowd.position // WORD]
-    return Crowd(crowd.position[strong], crowd.box[strong], crowd.sharpness[strong], asked)
-
-
 def _significant(found: Candidates, around: Surroundings, tail: NullTail) -> Candidates:
     """Return the candidates that are hardly ever false."""
     log_rates = tail.log_rates(found.at_nodes, found.background)
@@ -306,18 +304,17 @@ def _significant(found: Candidates, around: Surroundings, tail: NullTail) -> Can
     )
 
 
-def _around_spots(found: Candidates, around: Surroundings) -> npt.NDArray[np.int32]:
-    """Return the usable pixels around candidates, ascending."""
-    bright = found.score > _BRIGHT_SCORE
-    pieces = [np.empty(0, np.int64)]
-    for chosen, half in ((~bright, _CUT_HALF), (bright, _CUT_HALF_BRIGHT)):
-        steps = np.arange(-half, half + 1)
-        window = (steps[:, None] * around.canvas.stride + steps[None, :]).ravel()
-        pieces.append((found.position[chosen, None].astype(np.int64) + window).ravel())
-    pixels = np.sort(np.concatenate(pieces))
-    pixels = pixels[np.diff(pixels, prepend=-1) > 0]
-    pixels = pixels[(pixels >= 0) & (pixels < around.canvas.size)]
-    return pixels[around.usable[pixels]].astype(np.int32)
+def _around_spots(
+    found: Candidates, around: Surroundings, marked: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int32]:
+    """Return the usable pixels around candidates, ascending; marks are zero, and again then."""
+    halves = np.where(found.score > _BRIGHT_SCORE, _CUT_HALF_BRIGHT, _CUT_HALF)
+    n_marked = mark_windows(
+        found.position, halves, around.usable_words, around.canvas.stride, marked
+    )
+    pixels = np.empty(n_marked, np.int32)
+    take_marked(marked, pixels)
+    return pixels
 
 
 def _shape_histogram(background: Background, around: Surroundings) -> tuple[FloatArray, FloatArray]:

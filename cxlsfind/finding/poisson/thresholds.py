@@ -84,7 +84,7 @@ N_STEPS = 16384
 
 
 #: Scores of the same photons may differ by rounding.
-_ROUNDING = 1e-3
+ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +110,7 @@ class NodeTail:
 
     def look_up(self, scores: FloatArray) -> FloatArray:
         """Return log R at any scores."""
-        reached = np.searchsorted(-self.scores, -(scores - _ROUNDING), side="right")
+        reached = np.searchsorted(-self.scores, -(scores - ROUNDING), side="right")
         # Beyond the largest a score that is larger by x is rarer by e^x.
         beyond = np.maximum(scores - self.scores[0], 0.0)
         rates: FloatArray = self.log_rates[np.maximum(reached - 1, 0)] - beyond
@@ -194,7 +194,7 @@ class NullTail:
             self.node(number)
             self.node(number + 1)
         rates = np.empty(len(places))
-        look_up_rates(scores, places, self._joined, _ROUNDING, rates)
+        look_up_rates(scores, places, self._joined, ROUNDING, rates)
         return rates
 
     def growth(self, scores: FloatArray, background: FloatArray) -> FloatArray:
@@ -210,13 +210,6 @@ class NullTail:
         above = self.log_rates(np.repeat(scores[:, 1:], 2, axis=1), self.nodes[lower + 1])
         power: FloatArray = (above - below) / self.log_step
         return power
-
-    def box_needs_at(self, places: FloatArray) -> npt.NDArray[np.int64]:
-        """Return the photons that the 3x3 box around a maximum must hold, between nodes too."""
-        lower = places.astype(np.int64)
-        below = self.box_needs[lower].astype(np.float64)
-        step = self.box_needs[lower + 1] - below
-        return (below + (places - lower) * step + _ROUNDING).astype(np.int64)
 
     def scores_at(self, log_rate: float, background: FloatArray) -> FloatArray:
         """Return the score at which log R falls to a value, for every background."""
@@ -271,7 +264,7 @@ class NullTail:
 
         Returns
         -------
-        Expected number per pixel, by steps of :data:`STEP` nats.
+        Expected number per pixel, by steps of :data:`STEP` nats, up to the last that has any.
         """
         key = number, share, log_ceiling
         if key not in self._densities:
@@ -284,7 +277,7 @@ class NullTail:
             density = np.zeros(N_STEPS)
             density += np.bincount(column, mass * (1.0 - above), minlength=N_STEPS)
             density += np.bincount(column + 1, mass * above, minlength=N_STEPS)
-            self._densities[key] = density
+            self._densities[key] = np.trim_zeros(density, "b")
         return self._densities[key]
 
     def _load_or_compute(self, number: int) -> NodeTail:
@@ -317,7 +310,7 @@ class NullTail:
         order = np.argsort(-maxima[:, 0], kind="stable")
         scores, ordered = maxima[order, 0], log_weights[order]
         # Equal scores count together: each of them is as common as all of them.
-        last = np.searchsorted(-scores, -(scores - _ROUNDING), side="right") - 1
+        last = np.searchsorted(-scores, -(scores - ROUNDING), side="right") - 1
         rates = np.logaddexp.accumulate(ordered)[last]
         return NodeTail(scores, maxima[order, 1], ordered, rates)
 
