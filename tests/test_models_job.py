@@ -201,6 +201,7 @@ def test_models_that_do_not_fit_are_refused(
     done = job("--models", folder, "--mask", tmp_path / "mask.npy", code=3)
     said = capsys.readouterr().err
     assert "mask.npy" in said
+    assert "peak.pt: does not fit the data: pixels are 75 um" in said
     done = job("--models", folder, code=3)
     said = capsys.readouterr().err
     for name in ("peak.pt", "hit.pt"):

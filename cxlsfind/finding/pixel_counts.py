@@ -18,11 +18,16 @@ def counts_at(
     pixels
         Flat indices into the frame array, of pixels that belong to panels; any shape.
     """
-    place = canvas.place[pixels]
+    place = canvas.place.take(pixels)
     word, bit = place >> 6, (place & 63).astype(np.uint64)
-    counts = np.zeros(pixels.shape, np.int64)
+    total = np.zeros(pixels.shape, np.uint64)
     for number, plane in enumerate(frame.planes):
-        counts |= ((plane[word] >> bit) & np.uint64(1)).astype(np.int64) << number
+        bits = plane.take(word)
+        bits >>= bit
+        bits &= np.uint64(1)
+        bits <<= np.uint64(number)
+        total |= bits
+    counts = total.view(np.int64)
     full = counts == frame.full
     if full.any():
         # Pixels that overflow the planes stand in a list, in ascending order.

@@ -31,7 +31,7 @@ class DataDescription:
     Parameters
     ----------
     dtype
-        Type of the counts in the file, in numpy's name: ``uint16``.
+        Type of the counts in the file, in numpy's name: ``uint16``; ``None`` where it is not known.
     pixel_size_m
         Edge of a pixel, metres.
     photon_energy_ev
@@ -40,7 +40,7 @@ class DataDescription:
         X-ray pulses summed in a frame.
     """
 
-    dtype: str
+    dtype: str | None
     pixel_size_m: float
     photon_energy_ev: float | None
     pulses_per_frame: float
@@ -102,7 +102,7 @@ class Card:
     def misfits(self, data: DataDescription) -> list[str]:
         """Return why the model does not fit the data, one reason each; empty if it does."""
         reasons = []
-        if data.dtype not in self.dtypes:
+        if data.dtype is not None and data.dtype not in self.dtypes:
             reasons.append(f"the data are {data.dtype}, it takes {', '.join(self.dtypes)}")
         if not _within(data.pixel_size_m, self.pixel_size_m):
             low, high = (1e6 * size for size in self.pixel_size_m)

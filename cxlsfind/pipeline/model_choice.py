@@ -11,6 +11,7 @@ import numpy as np
 
 from cxlsfind.config import PeakMethod, RunConfig
 from cxlsfind.errors import FrameError, InputError, InputProblemsError
+from cxlsfind.geometry.model import Geometry
 from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
@@ -58,13 +59,13 @@ class ModelChoice:
         return {"used": [file.describe() for file in self.files], "reason": self.reason or None}
 
 
-def choose_models(config: RunConfig, run: Run | None) -> ModelChoice:
+def choose_models(config: RunConfig, geometry: Geometry | None, run: Run | None) -> ModelChoice:
     """Return the models that a run uses, each loaded and checked once.
 
     Parameters
     ----------
-    run
-        ``None`` where it cannot be opened: models that were asked for are then checked as far as
+    geometry, run
+        ``None`` where they cannot be read: models that were asked for are then checked as far as
         they can be.
 
     Raises
@@ -85,11 +86,11 @@ def choose_models(config: RunConfig, run: Run | None) -> ModelChoice:
                 f"--models {folder}: {obstacle}; install PyTorch (pip install 'cxlsfind[models]'), "
                 f"or leave --models out for {_ALONE}"
             )
-        return ModelChoice(_examine(folder, config, run), str(folder))
-    return _shipped_models(config, run)
+        return ModelChoice(_examine(folder, config, geometry, run), str(folder))
+    return _shipped_models(config, geometry, run)
 
 
-def _shipped_models(config: RunConfig, run: Run | None) -> ModelChoice:
+def _shipped_models(config: RunConfig, geometry: Geometry | None, run: Run | None) -> ModelChoice:
     """Return the models that come with cxlsfind, where there are some that fit."""
     folder = files.SHIPPED_FOLDER
     if not present_files(folder):
@@ -98,33 +99,45 @@ def _shipped_models(config: RunConfig, run: Run | None) -> ModelChoice:
     if obstacle:
         return ModelChoice(reason=f"not used: {obstacle}: {_ALONE}", is_told=True)
     try:
-        return ModelChoice(_examine(folder, config, run), "cxlsfind")
+        return ModelChoice(_examine(folder, config, geometry, run), "cxlsfind")
     except InputProblemsError as error:
         # A hit model hears what the peak model says: they go together.
         reasons = "; ".join(error.problems)
         return ModelChoice(reason=f"left out: {reasons}: {_ALONE}", is_told=True)
 
 
-def _examine(folder: Path, config: RunConfig, run: Run | None) -> tuple[ModelFile, ...]:
+def _examine(
+    folder: Path, config: RunConfig, geometry: Geometry | None, run: Run | None
+) -> tuple[ModelFile, ...]:
     # PyTorch takes a second to load: only a run that uses it does.
     from cxlsfind.models.runtime import choose_device, examine_models
 
     choose_device(config.device, 0)
-    return examine_models(folder, [] if run is None else describe_data(run, config))
+    data = [] if geometry is None else describe_data(config, geometry, run)
+    return examine_models(folder, data)
 
 
-def describe_data(run: Run, config: RunConfig) -> list[DataDescription]:
+def describe_data(config: RunConfig, geometry: Geometry, run: Run | None) -> list[DataDescription]:
     """Return what the data of a run are, one description for each kind that it has.
 
     Photon energies are those of the first frames of its datasets, or of a sample of them.
+
+    Parameters
+    ----------
+    run
+        ``None`` where it cannot be opened; some is known all the same.
     """
-    dtypes = {delivered_type(np.dtype(source.dtype)).name for source in run.sources}
-    sizes = {1.0 / panel.res for panel in run.geometry.panels if not panel.no_index}
+    dtypes: list[str | None] = [None]
+    energies: list[float | None] = [config.photon_energy_ev]
+    if run is not None:
+        names = {delivered_type(np.dtype(source.dtype)).name for source in run.sources}
+        dtypes, energies = [*sorted(names)], [*_energies(run)] or [None]
+    sizes = {1.0 / panel.res for panel in geometry.panels if not panel.no_index}
     return [
         DataDescription(dtype, size, energy, config.pulses_per_frame)
-        for dtype in sorted(dtypes)
+        for dtype in dtypes
         for size in sorted(sizes)
-        for energy in _energies(run)
+        for energy in energies
     ]
 
 

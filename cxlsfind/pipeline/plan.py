@@ -98,7 +98,7 @@ def prepare(config: RunConfig) -> Plan:
         run = _collecting(problems, _open, config, geometry, inputs)
     if run is not None:
         _collecting(problems, outputs.refuse_inputs, map(Path, run.data_files()))
-    models = _collecting(problems, choose_models, config, run)
+    models = _collecting(problems, choose_models, config, geometry, run)
     if problems or run is None or inputs is None or models is None:
         raise InputProblemsError(problems)
     run, gain_remarks = _with_gain(config, run)
