@@ -85,14 +85,19 @@ def confirmed(
     level: float,
 ) -> npt.NDArray[np.bool_]:
     """Tell which places hold significantly more photons in their boxes than there are around."""
-    row, column = ss.astype(int), fs.astype(int)
     half = np.clip(np.ceil((np.sqrt(n_pixels) - 1.0) / 2.0), 1, 3).astype(int)
-    images = counts * usable, usable
-    boxes = np.array([[_sums(image, size)[row, column] for size in (1, 2, 3)] for image in images])
-    seen = boxes[:, half - 1, np.arange(len(half))]
-    around = [
-        (_sums(image, _RING_HALF) - _sums(image, _HOLE_HALF))[row, column] for image in images
+    edge = _RING_HALF
+    padded = [np.pad(image, edge) for image in (counts * usable, usable)]
+    steps = np.arange(-edge, edge + 1)
+    row, column = ss.astype(int) + edge, fs.astype(int) + edge
+    windows = [
+        image[row[:, None, None] + steps[:, None], column[:, None, None] + steps]
+        for image in padded
     ]
+    away = np.maximum(np.abs(steps[:, None]), np.abs(steps))
+    in_box = away <= half[:, None, None]
+    seen = [(window * in_box).sum(axis=(1, 2)) for window in windows]
+    around = [(window * (away > _HOLE_HALF)).sum(axis=(1, 2)) for window in windows]
     background = (around[0] + 0.5) / np.maximum(around[1], 1.0)
     sure: npt.NDArray[np.bool_] = poisson.sf(seen[0] - 1, background * seen[1]) < level
     return sure
