@@ -19,7 +19,7 @@ FloatArray = npt.NDArray[np.float64]
 #: Side of the tiles, pixels, and how many of them a side make the tiles of each level, coarse to
 #: fine; a finer level corrects what the coarser left.
 SIDE = 12
-_LEVELS = (12, 3, 1)
+_LEVELS = (36, 12, 3, 1)
 
 #: Fewest expected photons of a tile that is judged, and the squared significance at which a
 #: tile stands for itself, whatever the others do.
