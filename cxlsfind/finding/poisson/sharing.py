@@ -21,12 +21,12 @@ _FEW_PLANES = 2
 _CROWDED_WORDS = _WORDS // 4
 
 #: Shares for which null tails are made; a measured one is rounded up to the next.
-_SHARES = (0.0, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12)
+_SHARES = (0.0, 0.00125, 0.0025, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12)
 
 #: Mean of the prior of the share, which falls exponentially: where few photons say nothing, a
 #: little is taken for granted. Up to half the lowest step it makes no difference.
 _PRIOR_MEAN = 0.003
-_NEGLIGIBLE = 0.00125
+_NEGLIGIBLE = 0.0006
 
 
 def measure_sharing(
