@@ -14,6 +14,9 @@ from cxlsfind.kernels.spot_fit import FIT_HALF, FitPriors, add_spot, fit_spot
 #: With fewer pulses a frame than this, pixels saturate long before a firing one stands out.
 _FEW_PULSES = 20.0
 
+#: Spots of fewer photons than this have no tails to speak of.
+_FAINT = 50.0
+
 #: Rounds in which touching spots are fitted in turn.
 _N_SWEEPS = 2
 
@@ -147,7 +150,7 @@ def _expect(
         fs = dfs + values[other, 1]
         ss = dss + values[other, 2]
         add_spot(fs, ss, values[other, 0], math.exp(values[other, 3]), window)
-        halo = rules.halo_share * values[other, 0]
+        halo = rules.halo_share * values[other, 0] ** 2 / (values[other, 0] + _FAINT)
         add_spot(fs, ss, halo, rules.halo_sigma_px, window)
     return touched
 

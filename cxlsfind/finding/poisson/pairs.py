@@ -19,7 +19,7 @@ _OUTER_SHARE = 0.15
 #: With less, more than three in a hundred wide spots would be taken for two.
 _LEAST_GAIN = 6.0
 
-#: What lies this near to a candidate, along either axis, is that candidate.
+#: What lies this near to another candidate, along either axis, is that candidate.
 _SAME = 1
 
 
@@ -62,7 +62,8 @@ def split_touching(
     for number in np.flatnonzero(pairs[:, 0] >= 0).tolist():
         pair = pairs[number]
         pair = pair[around.usable[pair]]
-        stands[number] = bool(_is_near(pair, positions[number], stride).any()) or not pair.size
+        # A maximum one pixel from a spot lies between the two: it would be fitted to both.
+        stands[number] = not pair.size or bool((pair == positions[number]).any())
         known = np.concatenate([positions[stands], further])
         new = [spot for spot in pair.tolist() if not _is_near(known, spot, stride).any()]
         further = np.concatenate([further, np.array(new, np.int32)])
