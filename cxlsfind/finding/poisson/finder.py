@@ -28,6 +28,7 @@ from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult, Poisson
 from cxlsfind.finding.poisson.stretch import Stretch, learn_stretch
 from cxlsfind.finding.poisson.surroundings import Surroundings, survey
 from cxlsfind.finding.poisson.thresholds import tail_of
+from cxlsfind.finding.poisson.tracks import find_tracks
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.geometry.maps import rings
 from cxlsfind.geometry.model import Geometry
@@ -190,6 +191,15 @@ class PoissonFinder:
         doubt = stretch.doubt(found, number)
         log_expected += doubt
         deepest = max(deep, cut)
+        looked_at = np.flatnonzero(log_expected <= math.log(deepest))
+        tracks = find_tracks(
+            placed,
+            around,
+            found.position[looked_at],
+            found.background[looked_at],
+            tail.family.streak_px,
+        )
+        log_expected[looked_at[tracks]] = np.inf
         told_apart = stretch.tell_apart(found, log_expected, deepest, placed, number, self._scanner)
         measured = measure_peaks(*told_apart, placed, self._sheet, around, tail, deepest)
         log_expected[np.isin(found.position, measured.refused)] = np.inf

@@ -15,7 +15,6 @@ from cxlsfind.finding.poisson.settings import SharpRing
 from cxlsfind.finding.poisson.streaks import first_of_streaks, streak_photons
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
-from cxlsfind.finding.poisson.tracks import find_tracks
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.kernels.plane_canvas import paint_windows, wipe_windows
 from cxlsfind.kernels.spot_fit import FIT_HALF, FitPriors
@@ -59,8 +58,7 @@ class MeasuredPeaks:
     expected
         False peaks expected per frame at or above the significance of each.
     refused
-        Canvas pixels of candidates that turned out to be firing pixels, tracks of particles or
-        neighbours' tails.
+        Canvas pixels of candidates that turned out to be firing pixels or neighbours' tails.
     """
 
     peaks: PeakArray
@@ -138,7 +136,6 @@ def measure_peaks(
     # Beside a neighbour R hardly depends on the background, and the ratio holds all of it.
     log_expected[changed] = tail.log_rates(both, background[changed]) + math.log(n_pixels)
     accepted &= log_expected <= math.log(most_expected)
-    accepted &= ~find_tracks(frame, around, positions, background, tail.family.streak_px)
     kept = np.flatnonzero(accepted)
     kept = kept[np.lexsort((positions[kept], log_expected[kept]))]
     peaks = np.zeros(len(kept), PEAK_DTYPE)
