@@ -93,7 +93,9 @@ def rings(geometry: Geometry, layout: Layout, shift_m: Shift = (0.0, 0.0)) -> np
     return result
 
 
-def sectors(geometry: Geometry, layout: Layout, number: int) -> npt.NDArray[np.uint8]:
+def sectors(
+    geometry: Geometry, layout: Layout, number: int, shift_m: Shift = (0.0, 0.0)
+) -> npt.NDArray[np.uint8]:
     """Return the sector of every pixel: its direction from the beam, from x towards y.
 
     Parameters
@@ -113,7 +115,7 @@ def sectors(geometry: Geometry, layout: Layout, number: int) -> npt.NDArray[np.u
     result = np.zeros(layout.n_pixels, np.uint8)
     for panel, window in _panels(geometry, layout):
         target = _plane(result, layout, window)
-        for rows, x, y in _middle_blocks(panel, (0.0, 0.0)):
+        for rows, x, y in _middle_blocks(panel, shift_m):
             turn = np.arctan2(y, x) / (2.0 * np.pi) + 0.5
             target[rows] = np.minimum(turn * number, number - 1)
     return result

@@ -64,13 +64,16 @@ def fill_by_words(
     """Do it with vectors, for which rings times counts must be below 65536."""
     n_planes, n_rings = planes.shape[0], histogram.shape[0]
     tally = np.zeros(n_rings << n_planes, np.int32)
+    keys = np.empty(_KEYS_AT_ONCE + LANES, np.uint16)
     # Their number is known to the compiler: it writes out what is done for each plane.
     if n_planes == 2:
-        _tally_words(2, planes, free, rings, histogram, tally)
+        _tally_words(2, planes, free, rings, histogram, tally, keys)
     elif n_planes == 3:
-        _tally_words(3, planes, free, rings, histogram, tally)
+        _tally_words(3, planes, free, rings, histogram, tally, keys)
     else:
-        _tally_words(4, planes, free, rings, histogram, tally)
+        _tally_words(4, planes, free, rings, histogram, tally, keys)
+    # An array is let go after its last use, and addresses are none: this one comes after them.
+    keys[0] = 0
     for count in range(1, (1 << n_planes) - 1):
         for ring in range(n_rings):
             histogram[ring, count] += tally[count * n_rings + ring]
@@ -84,10 +87,13 @@ def _tally_words(
     rings: RingMap,
     histogram: npt.NDArray[np.int32],
     tally: npt.NDArray[np.int32],
+    keys: npt.NDArray[np.uint16],
 ) -> None:
-    """Count pixels by key, in ``tally``, but for words whose rings are kept in full."""
+    """Count pixels by key, in ``tally``, but for words whose rings are kept in full.
+
+    Keys gather in ``keys``, by address: the caller must keep the array until this is done.
+    """
     n_rings = histogram.shape[0]
-    keys = np.empty(_KEYS_AT_ONCE + LANES, np.uint16)
     start = np.uint64(keys.ctypes.data)
     end = start + np.uint64(2 * _KEYS_AT_ONCE)
     steps, bits = np.uint64(rings.step.ctypes.data), np.uint64(planes.ctypes.data)

@@ -149,7 +149,7 @@ def found_expected(peaks: PeakArray, n_peaks: int, false_peaks: float) -> FloatA
     edge = max(false_peaks, _TOLD)
     for is_reported, low, high in (
         (True, _TOLD, edge),
-        (False, edge * _NEXT, DEEPER * false_peaks),
+        (False, edge * _NEXT, max(DEEPER * false_peaks, edge * _NEXT)),
     ):
         rows = np.flatnonzero((expected > _TOLD) & ((rank < n_peaks) == is_reported))
         expected[rows] = np.geomspace(low, high, len(rows))

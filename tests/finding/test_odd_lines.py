@@ -68,3 +68,12 @@ def test_other_structure_is_none(to_frame, level: float) -> None:
     mean += 2.0 * level * np.exp(-0.5 * ((ring - 95) / 1.5) ** 2)
     mean[150:153, 60:63] += 200.0
     assert left_out(to_frame, mean, 2).sum() <= 12
+
+
+@pytest.mark.parametrize("level", [1e-5, 3e-5, 1e-4, 1e-3])
+def test_dim_lines_are_no_wide_ones(to_frame, level: float) -> None:
+    """Where lines hold a photon or none, those with one stay; near the beam there is more."""
+    ss, fs = np.mgrid[0:SIDE, 0:SIDE] + 0.5
+    radius = np.hypot(ss - SIDE / 2, fs - SIDE / 2)
+    mean = level * (1.0 + 30.0 * np.exp(-radius / 60))
+    assert left_out(to_frame, mean, 3).sum() <= 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,36 @@ def test_no_offset_without_need(seed: int) -> None:
     smooth[:, :200] *= 0.5
     smooth *= 1.0 + np.exp(-0.5 * ((np.arange(SIDE) - 333) / 12) ** 2)[:, None]
     assert find_offset(smooth, seed) == here
+
+
+def test_a_shifted_detector() -> None:
+    """The offset is found from where the shift puts the beam; pixels of two sizes have none."""
+    geometry, layout, usable = make_detector()
+    shift_px = 150.0, 40.0
+    shift_m = tuple(step / geometry.panels[0].res for step in shift_px)
+    around = survey(build_canvas(layout), rings(geometry, layout, shift_m), usable)
+    # Off the middle by the shift, and five pixels more.
+    mean = draw_mean((5.0 - shift_px[0], -shift_px[1]), 1.0, 2.0)
+    totals = np.random.default_rng(6).poisson(N_FRAMES * mean).ravel() * usable
+    sheet = around.canvas.spread(totals.astype(np.uint32), np.uint32(0))
+    found = RingCentre(geometry, layout, around, shift_m).find(sheet, around.usable)
+    assert found == pytest.approx((5.0, 0.0), abs=0.4)
+
+
+@pytest.mark.parametrize(("ratio", "offset"), [(1.0, (5.0, 0.0)), (2.0, (0.0, 0.0))])
+def test_pixels_of_two_sizes_have_no_offset(ratio: float, offset: tuple[float, float]) -> None:
+    """Two panels see the same rings; where their pixels differ an offset would be none in both."""
+    geometry, _, usable = make_detector()
+    panel = geometry.panels[0]
+    other = replace(panel, name="p1", min_ss=SIDE, max_ss=2 * SIDE - 1, res=ratio * panel.res)
+    geometry = replace(geometry, panels=(panel, other))
+    layout = build_layout(geometry, {slab_key(each): (2 * SIDE, SIDE) for each in geometry.panels})
+    both = np.tile(usable, 2)
+    around = survey(build_canvas(layout), rings(geometry, layout), both)
+    mean = np.tile(draw_mean((5.0, 0.0), 1.0, 2.0).ravel(), 2)
+    totals = np.random.default_rng(7).poisson(N_FRAMES * mean) * both
+    sheet = around.canvas.spread(totals.astype(np.uint32), np.uint32(0))
+    assert RingCentre(geometry, layout, around).find(sheet, around.usable) == offset
 
 
 def test_bright_spots_are_no_rings() -> None:

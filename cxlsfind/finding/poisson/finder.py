@@ -19,8 +19,9 @@ from cxlsfind.finding.poisson.background import (
 from cxlsfind.finding.poisson.candidates import Scanner
 from cxlsfind.finding.poisson.canvas import PlacedFrame, build_canvas
 from cxlsfind.finding.poisson.changes import dark_frames, split_at_changes, zone_sums
-from cxlsfind.finding.poisson.hits import judge_frame
+from cxlsfind.finding.poisson.hits import MOST_COMMON, judge_frame
 from cxlsfind.finding.poisson.lying import FEWEST_FRAMES, find_lying
+from cxlsfind.finding.poisson.pairs import is_far
 from cxlsfind.finding.poisson.peaks import measure_peaks, place_peaks
 from cxlsfind.finding.poisson.ring_centre import Offset, RingCentre
 from cxlsfind.finding.poisson.scores import expected_photons
@@ -87,7 +88,7 @@ class PoissonFinder:
         self._shift_m = shift_m
         self._usable = usable
         self._around = self._survey((0.0, 0.0))
-        self._ring_centre = RingCentre(geometry, layout, self._around)
+        self._ring_centre = RingCentre(geometry, layout, self._around, shift_m)
         self._elsewhere: tuple[Offset, Surroundings] = (0.0, 0.0), self._around
         self._scanner = Scanner()
         self._sheet = np.zeros(self._around.canvas.size, np.uint16)
@@ -203,7 +204,13 @@ class PoissonFinder:
         told_apart = stretch.tell_apart(found, log_expected, deepest, placed, number, self._scanner)
         measured = measure_peaks(*told_apart, placed, self._sheet, around, tail, deepest)
         log_expected[np.isin(found.position, measured.refused)] = np.inf
-        score = judge_frame(found.score, log_expected, levels, tail, float(doubt.max(initial=0.0)))
+        replaced = np.flatnonzero(~np.isin(found.position, told_apart[0].position))
+        vain = is_far(found.position[replaced], measured.position, around.canvas.stride)
+        log_expected[replaced[vain]] = np.inf
+        pooled = log_expected <= math.log(MOST_COMMON)
+        score = judge_frame(
+            found.score, log_expected, levels, tail, float(doubt[pooled].max(initial=0.0))
+        )
         peaks = measured.peaks[: settings.max_peaks]
         place_peaks(
             peaks,

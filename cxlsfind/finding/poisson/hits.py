@@ -26,7 +26,7 @@ _SPOTS = 50.0
 
 #: Maxima expected more often than this per frame are left out: they carry no information, and
 #: their number is the first thing that a slightly wrong background upsets.
-_MOST_COMMON = 1000.0
+MOST_COMMON = 1000.0
 
 #: Values of the statistic, and by how much the odds rise with each.
 _GRID = STEP * np.arange(N_STEPS)
@@ -67,7 +67,7 @@ def judge_frame(
         By how much (log) more common false maxima may be, since the background is not known well.
     """
     share = _SPOTS / levels.n_pixels
-    pooled = scores[log_expected <= math.log(_MOST_COMMON)]
+    pooled = scores[log_expected <= math.log(MOST_COMMON)]
     statistic = float(pooled_gain(pooled, share).sum())
     density = math.exp(doubt) * _null_density(levels, tail, share)
     # Half a step lower, so that rounding to the grid cannot make a statistic look rarer.
@@ -84,7 +84,7 @@ def judge_frame(
 def _null_density(levels: Levels, tail: NullTail, share: float) -> FloatArray:
     """Return the expected number of maxima per step of the statistic, on a blank frame."""
     density = np.zeros(N_STEPS)
-    ceiling = math.log(_MOST_COMMON / levels.n_pixels)
+    ceiling = math.log(MOST_COMMON / levels.n_pixels)
     lower = levels.places.astype(np.int64)
     part = levels.places - lower
     counts = np.bincount(lower, levels.pixels * (1.0 - part), minlength=len(tail.nodes))

@@ -19,6 +19,9 @@ FloatArray = npt.NDArray[np.float64]
 _BRIGHTER = 1.3
 _SIGNIFICANT = 8.0
 
+#: With fewer photons than this expected of it a line is not judged.
+_FEWEST_PHOTONS = 20.0
+
 #: Lines to both sides that a line is compared with.
 _NEIGHBOURS = 6
 
@@ -70,7 +73,9 @@ def _brighter(lines: FloatArray) -> list[int]:
     known = np.isfinite(near).sum(axis=1) > _NEIGHBOURS
     base = np.ones(len(ratio))
     base[known] = np.nanmedian(near[known], axis=1)
-    hoped = np.maximum(base * expected, 1e-9)
+    # Neighbours that are darker than expected, or have no photon by chance, make no line bright.
+    hoped = np.maximum(base, 1.0) * expected
     odd = (seen > _BRIGHTER * hoped) & (seen - hoped > _SIGNIFICANT * np.sqrt(hoped))
+    odd &= hoped >= _FEWEST_PHOTONS
     lines_found: list[int] = np.flatnonzero(odd & known).tolist()
     return lines_found

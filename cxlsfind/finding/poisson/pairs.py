@@ -70,6 +70,19 @@ def split_touching(
     return stands, np.sort(further)
 
 
+def is_far(
+    positions: npt.NDArray[np.int32], peaks: npt.NDArray[np.int32], stride: int
+) -> npt.NDArray[np.bool_]:
+    """Tell which replaced candidates have no peak where their spots were."""
+    row, column = np.divmod(positions.astype(np.int64), stride)
+    down, right = np.divmod(peaks.astype(np.int64), stride)
+    apart = np.maximum(
+        np.abs(row[:, None] - down[None, :]), np.abs(column[:, None] - right[None, :])
+    )
+    far: npt.NDArray[np.bool_] = ~(apart <= _FARTHEST_PX).any(axis=1)
+    return far
+
+
 def _is_near(positions: npt.NDArray[np.int32], position: int, stride: int) -> npt.NDArray[np.bool_]:
     down, right = np.divmod(positions.astype(np.int64), stride)
     row, column = divmod(int(position), stride)

@@ -51,14 +51,24 @@ class RingCentre:
     Parameters
     ----------
     geometry, layout
-        The panels, whose pixels are all of one size.
+        The panels. Where their pixels differ in size an offset is none in pixels, and not looked
+        for.
     around
         Surroundings of the canvas, with rings around the geometry's beam.
+    shift_m
+        Shift (x, y) of the detector, metres.
     """
 
-    def __init__(self, geometry: Geometry, layout: Layout, around: Surroundings) -> None:
+    def __init__(
+        self,
+        geometry: Geometry,
+        layout: Layout,
+        around: Surroundings,
+        shift_m: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
         self._around = around
-        self._sector = around.canvas.spread(sectors(geometry, layout, _N_SECTORS), 0)
+        self._is_even = len({panel.res for panel in geometry.panels}) == 1
+        self._sector = around.canvas.spread(sectors(geometry, layout, _N_SECTORS, shift_m), 0)
         angle = 2.0 * np.pi * ((np.arange(_N_SECTORS) + 0.5) / _N_SECTORS - 0.5)
         self._cosine, self._sine = np.cos(angle), np.sin(angle)
 
@@ -76,6 +86,8 @@ class RingCentre:
         -------
         The offset, rounded; (0, 0) where the rings do not fit much better elsewhere.
         """
+        if not self._is_even:
+            return _AT_GEOMETRY
         sums, weights = self._sharp_profiles(totals, usable)
         best = _AT_GEOMETRY
         for step in _STEPS:

@@ -45,6 +45,7 @@ _CUT_OUT = 3.0
 _CUT_HALF = 4
 _CUT_HALF_BRIGHT = 8
 _BRIGHT_SCORE = 300.0
+_MOST_CUT_OUT = 0.7
 
 #: Looks for the spots that must not count as background: where they held more photons than it,
 #: one look misses some, and where it has structure that rings do not have, one look finds some
@@ -185,6 +186,7 @@ class Stretch:
         more = scanner.score_at(frame, self.around, self.tail, further, level, factor)
         size = math.log(self.around.n_pixels)
         its_expected = self.tail.log_rates(more.at_nodes, more.background) + size
+        its_expected += self.doubt(more, number)
         kept = np.ones(len(log_expected), np.bool_)
         kept[looked_at] = stands
         every = Candidates(
@@ -229,6 +231,10 @@ def learn_stretch(
             crowds[number] = crowd
             spots.append(found)
         cut_out = [_around_spots(found, around, marked) for found in spots]
+        # Where nearly all is brighter than it may be, that is the background.
+        cut_out = [
+            cut if cut.size < _MOST_CUT_OUT * around.n_pixels else cut[:0] for cut in cut_out
+        ]
         kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
         background = estimate_background(kept, around, cut_out, with_tiles=True)
         if _is_settled(rough, background, around) and _are_settled(spots, background, around, tail):
