@@ -14,7 +14,10 @@ from cxlsfind.records import PeakFlag
 SIDE = 500
 
 
-def find(to_frame, mean: np.ndarray, n_frames: int, seed: int) -> tuple[PoissonResult, ...]:
+def find(
+    to_frame, mean: np.ndarray, n_frames: int, seed: int, strengths: np.ndarray | None = None
+) -> tuple[PoissonResult, ...]:
+    """Return what the finder says of frames of a mean, plus so many times two rings of ice."""
     panel = Panel(
         name="p0",
         min_fs=0,
@@ -36,7 +39,14 @@ def find(to_frame, mean: np.ndarray, n_frames: int, seed: int) -> tuple[PoissonR
     usable = np.ones(SIDE * SIDE, np.bool_)
     finder = PoissonFinder(PoissonSettings(), geometry, layout, usable)
     rng = np.random.default_rng(seed)
-    return finder.find_block([to_frame(rng.poisson(mean)) for _ in range(n_frames)]).frames
+    means = [mean] * n_frames
+    if strengths is not None:
+        means = [mean + strength * ice() for strength in strengths]
+    return finder.find_block([to_frame(rng.poisson(each)) for each in means]).frames
+
+
+def ice() -> np.ndarray:
+    return sum(np.exp(-0.5 * ((radius() - at) / 1.5) ** 2) for at in (95, 140))
 
 
 def radius() -> np.ndarray:
@@ -72,3 +82,26 @@ def test_spots_on_a_ring_are_flagged(to_frame) -> None:
         assert first["flags"] & PeakFlag.RING
         assert not second["flags"] & PeakFlag.RING
     assert find(to_frame, mean + 20 * spots, 24, 4)[0].rings == ()
+
+
+def test_ice_that_comes_and_goes(to_frame) -> None:
+    """A frame with five times the ice of the others has no more false peaks than they have."""
+    strengths = np.full(32, 0.1)
+    strengths[5], strengths[11], strengths[20] = 0.5, 0.0, 0.3
+    results = find(to_frame, water(0.05), 32, 5, strengths)
+    assert len(results[0].rings) == 2
+    # One is expected in a frame; blind to the change there are dozens where there is more ice.
+    for number in (5, 20):
+        assert results[number].n_peaks <= 5
+        assert not results[number].is_hit
+    assert sum(result.n_peaks for result in results) <= 55
+    # Where there is none, spots on the ring's place are found as anywhere.
+    mean = water(0.05)
+    spots = np.zeros_like(mean)
+    spots[249:252, 344:347] = np.outer([1, 2, 1], [1, 2, 1])
+    found = find(to_frame, mean + 1.5 * spots, 32, 6, strengths)
+    near = [
+        (np.hypot(r.peaks["fs"] - 345.5, r.peaks["ss"] - 250.5)[: r.n_peaks] < 2).any()
+        for r in found
+    ]
+    assert near[11]

@@ -57,6 +57,8 @@ class Background:
         By how much tiles exceed it; float32, shape (tiles down, tiles across).
     scales
         Scale of each frame in each ring, shape (frames, rings); float32.
+    smooth_scales
+        The same, but nowhere above what it would be without sharp rings.
     support
         Photons that the profile of each ring rests on; float64.
     photons
@@ -66,6 +68,7 @@ class Background:
     profile: FloatArray
     factor: npt.NDArray[np.float32]
     scales: npt.NDArray[np.float32]
+    smooth_scales: npt.NDArray[np.float32]
     support: FloatArray
     photons: FloatArray
 
@@ -171,7 +174,8 @@ def estimate_background(
         expected -= np.bincount(tiles, lost, minlength=expected.size).reshape(expected.shape)
         factor = tile_correction(around.tiles.seen(sums.totals, around.usable), expected)
     photons = sums.bins.sum(axis=1).astype(np.float64)
-    return Background(profile, factor, scales.astype(np.float32), support, photons)
+    smooth = scales.astype(np.float32)
+    return Background(profile, factor, smooth, smooth, support, photons)
 
 
 def count_caps(background: Background) -> IntArray:

@@ -32,7 +32,7 @@ from cxlsfind.finding.poisson.peaks import PRIORS
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
 from cxlsfind.finding.poisson.settings import SharpRing
 from cxlsfind.finding.poisson.sharing import measure_sharing
-from cxlsfind.finding.poisson.sharp_rings import find_sharp_rings
+from cxlsfind.finding.poisson.sharp_rings import find_sharp_rings, follow_rings
 from cxlsfind.finding.poisson.streaks import measure_streaks
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
@@ -145,7 +145,9 @@ class Stretch:
         """Return the local maxima of a frame."""
         background, tail = self.background, self.tail
         scale = background.scales[number]
-        asked = ask_boxes(self.around, tail, self.node_of_word, scale, tail.box_needs)
+        # Words reach across sharp rings: what is asked of them must do beside the ring too.
+        smooth = background.smooth_scales[number]
+        asked = ask_boxes(self.around, tail, self.node_of_word, smooth, tail.box_needs)
         crowd = scanner.more_crowd(frame, self.around, asked, self.crowds[number])
         level = background.profile * scale
         return scanner.score(frame, self.around, tail, crowd, level, background.factor)
@@ -248,6 +250,7 @@ def learn_stretch(
     nodes = nodes_of_words(background, around, tail)
     known = tuple(crowd for crowd in crowds if crowd is not None)
     rings = find_sharp_rings(background, around)
+    background = follow_rings(background, rings, placed, around, cut_out)
     return Stretch(around, background, nodes, known, tail, log_shape, pixels, rings)
 
 
