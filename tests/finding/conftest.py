@@ -22,7 +22,7 @@ import pytest
 from cxlsfind.geometry.crystfel import parse_geometry
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
 from cxlsfind.geometry.maps import radius_bins
-from cxlsfind.geometry.model import Geometry
+from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
 from cxlsfind.io.packed import PackedFrame
 from cxlsfind.kernels.lz4 import SLACK
 from cxlsfind.records import PlaneFrame
@@ -149,3 +149,29 @@ def naive_peakfinder8(root_dir: Path) -> ModuleType:
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def one_panel() -> Callable[[int], tuple[Geometry, Layout]]:
+    """Return what makes a square detector of one panel with the beam in its middle."""
+
+    def make(side: int) -> tuple[Geometry, Layout]:
+        panel = Panel(
+            name="p0",
+            min_fs=0,
+            max_fs=side - 1,
+            min_ss=0,
+            max_ss=side - 1,
+            corner_x=-side / 2,
+            corner_y=-side / 2,
+            fs=(1.0, 0.0, 0.0),
+            ss=(0.0, 1.0, 0.0),
+            res=1e4,
+            adu_per_photon=1.0,
+            adu_per_ev=None,
+        )
+        energy, clen = Quantity(7000.0), Quantity(0.1)
+        geometry = Geometry("t.geom", "", (panel,), BeamKind.PHOTON_ENERGY, energy, clen)
+        return geometry, build_layout(geometry, {slab_key(panel): (side, side)})
+
+    return make

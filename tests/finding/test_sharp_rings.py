@@ -7,35 +7,21 @@ import pytest
 
 from cxlsfind.finding.poisson.finder import PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
-from cxlsfind.geometry.layout import build_layout, slab_key
-from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
 from cxlsfind.records import PeakFlag
 
 SIDE = 500
 
 
 def find(
-    to_frame, mean: np.ndarray, n_frames: int, seed: int, strengths: np.ndarray | None = None
+    one_panel,
+    to_frame,
+    mean: np.ndarray,
+    n_frames: int,
+    seed: int,
+    strengths: np.ndarray | None = None,
 ) -> tuple[PoissonResult, ...]:
     """Return what the finder says of frames of a mean, plus so many times two rings of ice."""
-    panel = Panel(
-        name="p0",
-        min_fs=0,
-        max_fs=SIDE - 1,
-        min_ss=0,
-        max_ss=SIDE - 1,
-        corner_x=-SIDE / 2,
-        corner_y=-SIDE / 2,
-        fs=(1.0, 0.0, 0.0),
-        ss=(0.0, 1.0, 0.0),
-        res=1e4,
-        adu_per_photon=1.0,
-        adu_per_ev=None,
-    )
-    geometry = Geometry(
-        "t.geom", "", (panel,), BeamKind.PHOTON_ENERGY, Quantity(7000.0), Quantity(0.1)
-    )
-    layout = build_layout(geometry, {slab_key(panel): (SIDE, SIDE)})
+    geometry, layout = one_panel(SIDE)
     usable = np.ones(SIDE * SIDE, np.bool_)
     finder = PoissonFinder(PoissonSettings(), geometry, layout, usable)
     rng = np.random.default_rng(seed)
@@ -59,36 +45,36 @@ def water(level: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("level", "n_frames"), [(0.01, 64), (0.1, 16), (1.0, 16)])
-def test_ice_is_told_from_water(to_frame, level: float, n_frames: int) -> None:
+def test_ice_is_told_from_water(one_panel, to_frame, level: float, n_frames: int) -> None:
     """Two thin rings are found where they are; the wide ring of water is none."""
     ice = sum(np.exp(-0.5 * ((radius() - at) / 1.5) ** 2) for at in (95, 140))
-    rings = find(to_frame, water(level) + 2.0 * level * ice, n_frames, 1)[0].rings
+    rings = find(one_panel, to_frame, water(level) + 2.0 * level * ice, n_frames, 1)[0].rings
     assert [ring.radius_px for ring in rings] == pytest.approx([95, 140], abs=1.5)
     for ring in rings:
         assert ring.first <= ring.radius_px <= ring.last + 1
         assert 0.3 < ring.excess < 2.5
-    assert find(to_frame, water(level), n_frames, 2)[0].rings == ()
+    assert find(one_panel, to_frame, water(level), n_frames, 2)[0].rings == ()
 
 
-def test_spots_on_a_ring_are_flagged(to_frame) -> None:
+def test_spots_on_a_ring_are_flagged(one_panel, to_frame) -> None:
     """Of two spots one lies on the ring; spots alone make no ring."""
     mean = water(0.05)
     spots = np.zeros_like(mean)
     for row, column in ((250, 345), (310, 250)):
         spots[row - 1 : row + 2, column - 1 : column + 2] = np.outer([1, 2, 1], [1, 2, 1])
     on_ring = mean + 0.1 * np.exp(-0.5 * ((radius() - 95) / 1.5) ** 2)
-    for result in find(to_frame, on_ring + 20 * spots, 24, 3):
+    for result in find(one_panel, to_frame, on_ring + 20 * spots, 24, 3):
         first, second = sorted(result.peaks[:2], key=lambda peak: peak["ss"])
         assert first["flags"] & PeakFlag.RING
         assert not second["flags"] & PeakFlag.RING
-    assert find(to_frame, mean + 20 * spots, 24, 4)[0].rings == ()
+    assert find(one_panel, to_frame, mean + 20 * spots, 24, 4)[0].rings == ()
 
 
-def test_ice_that_comes_and_goes(to_frame) -> None:
+def test_ice_that_comes_and_goes(one_panel, to_frame) -> None:
     """A frame with five times the ice of the others has no more false peaks than they have."""
     strengths = np.full(32, 0.1)
     strengths[5], strengths[11], strengths[20] = 0.5, 0.0, 0.3
-    results = find(to_frame, water(0.05), 32, 5, strengths)
+    results = find(one_panel, to_frame, water(0.05), 32, 5, strengths)
     assert len(results[0].rings) == 2
     # One is expected in a frame; blind to the change there are dozens where there is more ice.
     for number in (5, 20):
@@ -99,7 +85,7 @@ def test_ice_that_comes_and_goes(to_frame) -> None:
     mean = water(0.05)
     spots = np.zeros_like(mean)
     spots[249:252, 344:347] = np.outer([1, 2, 1], [1, 2, 1])
-    found = find(to_frame, mean + 1.5 * spots, 32, 6, strengths)
+    found = find(one_panel, to_frame, mean + 1.5 * spots, 32, 6, strengths)
     near = [
         (np.hypot(r.peaks["fs"] - 345.5, r.peaks["ss"] - 250.5)[: r.n_peaks] < 2).any()
         for r in found
