@@ -74,17 +74,24 @@ def is_far(
     positions: npt.NDArray[np.int32], peaks: npt.NDArray[np.int32], stride: int
 ) -> npt.NDArray[np.bool_]:
     """Tell which replaced candidates have no peak where their spots were."""
-    row, column = np.divmod(positions.astype(np.int64), stride)
-    down, right = np.divmod(peaks.astype(np.int64), stride)
-    apart = np.maximum(
-        np.abs(row[:, None] - down[None, :]), np.abs(column[:, None] - right[None, :])
-    )
-    far: npt.NDArray[np.bool_] = ~(apart <= _FARTHEST_PX).any(axis=1)
+    far: npt.NDArray[np.bool_] = np.all(_apart(positions, peaks, stride) > _FARTHEST_PX, axis=1)
     return far
 
 
 def _is_near(positions: npt.NDArray[np.int32], position: int, stride: int) -> npt.NDArray[np.bool_]:
-    down, right = np.divmod(positions.astype(np.int64), stride)
-    row, column = divmod(int(position), stride)
-    near: npt.NDArray[np.bool_] = np.maximum(np.abs(down - row), np.abs(right - column)) <= _SAME
+    near: npt.NDArray[np.bool_] = (
+        _apart(positions, np.array([position], np.int32), stride)[:, 0] <= _SAME
+    )
     return near
+
+
+def _apart(
+    some: npt.NDArray[np.int32], others: npt.NDArray[np.int32], stride: int
+) -> npt.NDArray[np.int64]:
+    """Return how far canvas pixels are apart along the axis on which they are farther."""
+    row, column = np.divmod(some.astype(np.int64), stride)
+    down, right = np.divmod(others.astype(np.int64), stride)
+    apart: npt.NDArray[np.int64] = np.maximum(
+        np.abs(row[:, None] - down[None, :]), np.abs(column[:, None] - right[None, :])
+    )
+    return apart
