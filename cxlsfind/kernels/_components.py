@@ -6,6 +6,7 @@ bounds.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +19,16 @@ _SINGLE: Final = ir.FloatType()
 _SIXTEEN: Final = ir.VectorType(_SINGLE, 16)
 _FLAGS: Final = ir.VectorType(ir.IntType(1), 16)
 _LANES: Final = ir.VectorType(_WORD, 16)
+_INTEGERS: Final = ir.VectorType(ir.IntType(32), 16)
+
+#: What is this far below the largest of some logarithms adds nothing in single precision.
+_NOTHING: Final = -17.0
+
+#: Powers of two between -1/2 and 1/2: coefficients of the series, exact to single precision.
+_SERIES: Final = [math.log(2.0) ** k / math.factorial(k) for k in range(8)]
+
+#: Adding this, and taking it away, rounds a small number of single precision to a whole one.
+_ROUNDS: Final = 1.5 * 2.0**23
 
 
 def _fill(builder: Any, value: Any, kind: Any) -> Any:
@@ -77,6 +88,61 @@ def add_weighted(
         Numbers of a row, float32; above sixteen, only the first sixteen are added.
     sums
         Sixteen sums, float32; those without a number stay as they are, if they are finite.
+    """
+
+
+def _all(value: float) -> Any:
+    return ir.Constant(_SIXTEEN, [value] * 16)
+
+
+def _exponential(builder: Any, power: Any) -> Any:
+    """Return the exponentials of sixteen numbers, none above zero."""
+    counts = builder.fcmp_ordered(">", power, _all(_NOTHING))
+    power = builder.select(counts, power, _all(0.0))
+    twos = builder.fmul(power, _all(1.0 / math.log(2.0)))
+    whole = builder.fsub(builder.fadd(twos, _all(_ROUNDS)), _all(_ROUNDS))
+    part = builder.fsub(twos, whole)
+    value = _all(_SERIES[-1])
+    for coefficient in reversed(_SERIES[:-1]):
+        value = builder.fadd(builder.fmul(value, part), _all(coefficient))
+    exponent = builder.add(builder.fptosi(whole, _INTEGERS), ir.Constant(_INTEGERS, [127] * 16))
+    scale = builder.bitcast(builder.shl(exponent, ir.Constant(_INTEGERS, [23] * 16)), _SIXTEEN)
+    return builder.select(counts, builder.fmul(value, scale), _all(0.0))
+
+
+def _emit_exponentials(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    logs, number, target = arguments
+    with builder.goto_entry_block():
+        kept = builder.alloca(_SIXTEEN)
+    row_bytes = ir.Constant(_WORD, 64)
+    builder.store(load(builder, logs, _SIXTEEN), kept)
+    with cgutils.for_range(builder, number) as loop:
+        here = load(builder, builder.add(logs, builder.mul(loop.index, row_bytes)), _SIXTEEN)
+        so_far = builder.load(kept)
+        builder.store(builder.select(builder.fcmp_ordered(">", here, so_far), here, so_far), kept)
+    largest = builder.load(kept)
+    builder.store(_all(0.0), kept)
+    with cgutils.for_range(builder, number) as loop:
+        here = load(builder, builder.add(logs, builder.mul(loop.index, row_bytes)), _SIXTEEN)
+        each = _exponential(builder, builder.fsub(here, largest))
+        builder.store(builder.fadd(builder.load(kept), each), kept)
+    store(builder, largest, target)
+    store(builder, builder.load(kept), builder.add(target, row_bytes))
+
+
+@machine_code(_emit_exponentials)
+def add_exponentials(logs: np.uint64, number: np.uint64, target: np.uint64) -> None:
+    """Find the largest of some numbers, and the sum of their exponentials as seen from it.
+
+    That is done for sixteen columns of numbers at once.
+
+    Parameters
+    ----------
+    logs, number
+        Address of the numbers, float32, sixteen columns wide, and number of rows.
+    target
+        Result: sixteen largest numbers, and as many sums of exponentials of the differences from
+        them; float32.
     """
 
 

@@ -267,6 +267,16 @@ def list_odd_pixels(
 
 
 @kernel
+def take_from(
+    source: npt.NDArray[np.uint32], chosen: Flags, ring: Rings, target: npt.NDArray[np.uint32]
+) -> None:
+    """Copy the pixels of chosen rings."""
+    for pixel in range(source.size):
+        where = np.uint64(ring[pixel] if ring[pixel] > 0 else 0)
+        target[pixel] = source[pixel] if chosen[where] else target[pixel]
+
+
+@kernel
 def find_directions(
     positions: Places,
     ring: Rings,

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.kernels._components import add_weighted, spread_counts
+from cxlsfind.kernels._components import add_exponentials, add_weighted, spread_counts
 from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels.bits import count_ones, lowest_one
 from cxlsfind.kernels.plane_canvas import Words, find_near
 
-#: What is this far below the largest adds nothing in single precision.
-_NOTHING = np.float32(-17.0)
+#: Scores that are finished together.
+_BATCH = 16
 
 #: With more lit pixels than this all pixels of a window are looked at.
 _CROWDED = 16
@@ -46,6 +46,24 @@ class ScoreTables(NamedTuple):
     total: npt.NDArray[np.float32]
     log_weight: npt.NDArray[np.float32]
     log_background: npt.NDArray[np.float64]
+
+
+class _Logs(NamedTuple):
+    """Logarithms of a batch of scores, by component.
+
+    Parameters
+    ----------
+    rows
+        Shape (components, batch), float32.
+    halfway
+        Largest of each column, and what the exponentials sum to as seen from it; float32.
+    sums
+        Logarithms of the sums of exponentials of each column, float32.
+    """
+
+    rows: npt.NDArray[np.float32]
+    halfway: npt.NDArray[np.float32]
+    sums: npt.NDArray[np.float32]
 
 
 @kernel
@@ -89,7 +107,8 @@ def score_positions(
     row_mask = (one << np.uint64(side)) - one
     # Components are summed sixteen at a time, over table rows in the order of the pixels.
     n_runs = (n_components + 15) // 16
-    sums = np.zeros(16 * n_runs, np.float32)
+    sums = np.zeros((_BATCH, 16 * n_runs), np.float32)
+    logs = _make_logs(n_components)
     row_bytes = np.uint64(4 * n_components)
     node_bytes = np.uint64(tables.log_ratio.shape[1]) * row_bytes
     seen_first = np.uint64(tables.log_ratio.ctypes.data)
@@ -172,20 +191,28 @@ def score_positions(
                 if where >= 0:
                     weights[tap if is_crowded else count_ones(lit & below)] = counts[where]
                     guess = where
+        row = number % _BATCH
         for k in range(n_components):
-            sums[k] = tables.log_weight[k] - tables.total[here, k]
+            sums[row, k] = tables.log_weight[k] - tables.total[here, k]
         for run in range(n_runs):
             add_weighted(
                 np.uint64(rows.ctypes.data),
                 np.uint64(weights.ctypes.data),
                 np.uint64(n_rows),
                 np.uint64(n_components - 16 * run),
-                np.uint64(sums.ctypes.data) + np.uint64(64 * run),
+                np.uint64(sums.ctypes.data) + np.uint64(64 * (n_runs * row + run)),
             )
             if run + 1 < n_runs:
                 for tap in range(n_rows):
                     rows[tap] += np.uint64(64)
-        scores[number] = _log_sum(sums, n_components)
+        if row + 1 < _BATCH and number + 1 < positions.size:
+            continue
+        for k in range(n_components):
+            for column in range(_BATCH):
+                logs.rows[k, column] = sums[column, k]
+        _sum_up(logs)
+        for column in range(row + 1):
+            scores[number - row + column] = logs.sums[column]
 
 
 @kernel
@@ -244,17 +271,21 @@ def _list_rows(
 
 
 @kernel
-def _log_sum(logs: npt.NDArray[np.float32], number: int) -> float:
-    """Logarithm of the sum of the first exponentials."""
-    largest = logs[0]
-    for k in range(1, number):
-        largest = max(largest, logs[k])
-    total = np.float32(0.0)
-    for k in range(number):
-        below = logs[k] - largest
-        if below > _NOTHING:
-            total += np.exp(below)
-    return float(largest + np.log(total))
+def _make_logs(n_components: int) -> _Logs:
+    return _Logs(
+        np.zeros((n_components, _BATCH), np.float32),
+        np.empty((2, _BATCH), np.float32),
+        np.empty(_BATCH, np.float32),
+    )
+
+
+@kernel
+def _sum_up(logs: _Logs) -> None:
+    """Fill in the sums."""
+    target = np.uint64(logs.halfway.ctypes.data)
+    add_exponentials(np.uint64(logs.rows.ctypes.data), np.uint64(logs.rows.shape[0]), target)
+    for column in range(_BATCH):
+        logs.sums[column] = logs.halfway[0, column] + np.log(logs.halfway[1, column])
 
 
 @kernel
@@ -265,21 +296,23 @@ def _score_at_node(
     node: int,
     tables: ScoreTables,
     half: int,
-    sums: npt.NDArray[np.float32],
-) -> float:
+    logs: _Logs,
+) -> np.float32:
     """Score of one position at one node, all of whose window is usable."""
-    for k in range(sums.size):
-        sums[k] = tables.log_weight[k] - tables.total[node, k]
+    n_components = tables.log_weight.size
+    for k in range(n_components):
+        logs.rows[k, 0] = tables.log_weight[k] - tables.total[node, k]
     tap = 0
     for dss in range(-half, half + 1):
         for dfs in range(-half, half + 1):
             pixel = position + dss * stride + dfs
             if counts[pixel] > 0:
                 count = np.float32(counts[pixel])
-                for k in range(sums.size):
-                    sums[k] += count * tables.log_ratio[node, tap, k]
+                for k in range(n_components):
+                    logs.rows[k, 0] += count * tables.log_ratio[node, tap, k]
             tap += 1
-    return _log_sum(sums, sums.size)
+    _sum_up(logs)
+    return logs.sums[0]
 
 
 @kernel
@@ -310,14 +343,14 @@ def score_patches(
     """
     side = patches.shape[1]
     middle = side // 2
-    sums = np.empty(tables.log_weight.size, np.float32)
+    logs = _make_logs(tables.log_weight.size)
     for number in range(patches.shape[0]):
         flat = patches[number].ravel()
         place = middle * side + middle
         scores[number] = np.nan
         if _box(flat, side, place) < box_need:
             continue
-        own = _score_at_node(flat, side, place, node, tables, half, sums)
+        own = _score_at_node(flat, side, place, node, tables, half, logs)
         if own < lowest:
             continue
         best = True
@@ -325,11 +358,11 @@ def score_patches(
             for dfs in range(-radius, radius + 1):
                 other = place + dss * side + dfs
                 if best and other != place and _box(flat, side, other) >= box_need:
-                    score = _score_at_node(flat, side, other, node, tables, half, sums)
+                    score = _score_at_node(flat, side, other, node, tables, half, logs)
                     best = score < own or (score == own and other > place)
         if best:
             scores[number, 0] = own
-            scores[number, 1] = _score_at_node(flat, side, place, node + 1, tables, half, sums)
+            scores[number, 1] = _score_at_node(flat, side, place, node + 1, tables, half, logs)
 
 
 @kernel

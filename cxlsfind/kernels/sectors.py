@@ -9,31 +9,56 @@ import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
 
+#: Pixels that are looked at together.
+_RUN = 64
+
 
 @kernel
 def sum_sectors(
     values: npt.NDArray[np.uint32],
-    caps: npt.NDArray[np.int64],
     ring: npt.NDArray[np.int32],
     sector: npt.NDArray[np.uint8],
-    usable: npt.NDArray[np.bool_],
     sums: npt.NDArray[np.float64],
-    pixels: npt.NDArray[np.float64],
 ) -> None:
-    """Sum the values of usable pixels, and count the pixels, by sector and ring.
+    """Sum values by sector and ring.
 
     Parameters
     ----------
-    caps
-        Largest value that counts as more, by ring.
-    sums, pixels
-        Results, shape (sectors, rings), added to.
+    values, ring, sector
+        Of pixels; those on no ring, -1, have no value.
+    sums
+        Result, shape (sectors, rings), added to.
     """
     for pixel in range(values.size):
-        if usable[pixel]:
-            where = ring[pixel]
-            sums[sector[pixel], where] += min(np.int64(values[pixel]), caps[where])
-            pixels[sector[pixel], where] += 1.0
+        sums[sector[pixel], max(ring[pixel], 0)] += values[pixel]
+
+
+@kernel
+def clip_sectors(
+    values: npt.NDArray[np.uint32],
+    caps: npt.NDArray[np.uint32],
+    ring: npt.NDArray[np.int32],
+    sector: npt.NDArray[np.uint8],
+    sums: npt.NDArray[np.float64],
+) -> None:
+    """Take from sums by sector and ring what values exceed the cap of their ring by."""
+    most = np.empty(_RUN, np.uint32)
+    zero = np.uint32(0)
+    for start in range(0, values.size, _RUN):
+        length = min(_RUN, values.size - start)
+        seen = values[start : start + length]
+        rings = ring[start : start + length]
+        # Look-ups, with unsigned numbers, apart from arithmetic on many pixels at once.
+        for w in range(length):
+            most[w] = caps[np.uint64(rings[w] if rings[w] > 0 else 0)]
+        over = zero
+        for w in range(length):
+            over |= seen[w] - most[w] if seen[w] > most[w] else zero
+        if over == zero:
+            continue
+        for w in range(length):
+            if seen[w] > most[w]:
+                sums[sector[start + w], rings[w]] -= seen[w] - most[w]
 
 
 @kernel

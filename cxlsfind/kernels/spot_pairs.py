@@ -9,15 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.kernels._jit import kernel
-from cxlsfind.kernels.plane_canvas import Words, count_at
 from cxlsfind.kernels.spot_fit import FIT_HALF, FitPriors, add_spot, fit_spot
 
 #: Pixels from a candidate, along either axis, in which the two spots may lie, in which the models
 #: are compared, and which are looked at.
 _REACH = 5
 _COMPARED = 7
-_HALF = _REACH + FIT_HALF + 1
-_SIDE = 2 * _HALF + 1
+PAIR_HALF = _REACH + FIT_HALF + 1
+_SIDE = 2 * PAIR_HALF + 1
 
 #: Tops that are tried in pairs, and rounds in which a pair is fitted in turn.
 _MOST_TOPS = 6
@@ -78,6 +77,8 @@ def log_likelihood(
 def _is_worth_a_look(
     counts: npt.NDArray[np.uint16],
     usable: npt.NDArray[np.bool_],
+    stride: int,
+    position: int,
     background: float,
     outer_share: float,
 ) -> bool:
@@ -87,8 +88,9 @@ def _is_worth_a_look(
     n_outer = 0
     for dss in range(-4, 5):
         for dfs in range(-4, 5):
-            if usable[_HALF + dss, _HALF + dfs]:
-                excess = counts[_HALF + dss, _HALF + dfs] - background
+            pixel = position + dss * stride + dfs
+            if usable[pixel]:
+                excess = counts[pixel] - background
                 if max(abs(dss), abs(dfs)) > 1:
                     outer += excess
                     n_outer += 1
@@ -105,10 +107,13 @@ def _best_tops(
     rules: PairRules,
     best: npt.NDArray[np.int64],
 ) -> bool:
-    """Find the two sharpest tops that are far enough from each other; False if there are none."""
+    """Find the two sharpest tops that are far enough from each other; False if there are none.
+
+    Or if the lesser of the two cannot explain as much as it must.
+    """
     side = 2 * _REACH + 3
     sharp = np.zeros((side, side))
-    first = _HALF - _REACH - 1
+    first = PAIR_HALF - _REACH - 1
     for ss in range(side):
         for fs in range(side):
             for dss in range(-1, 2):
@@ -151,7 +156,30 @@ def _best_tops(
                 highest = height[i] + height[j]
                 best[0] = top[j, 0] * _SIDE + top[j, 1]
                 best[1] = top[i, 0] * _SIDE + top[i, 1]
-    return highest > 0.0
+    if highest <= 0.0:
+        return False
+    return _most_gain(counts, usable, background, best[1], rules.n_pulses) >= rules.least_gain
+
+
+@kernel
+def _most_gain(
+    counts: npt.NDArray[np.uint16],
+    usable: npt.NDArray[np.bool_],
+    background: float,
+    place: int,
+    n_pulses: float,
+) -> float:
+    """Return what no spot exceeds in explaining a 3x3 box better than background does, nats."""
+    gain = 0.0
+    for dss in range(-1, 2):
+        for dfs in range(-1, 2):
+            pixel = place + dss * _SIDE + dfs
+            count = counts.ravel()[pixel]
+            if usable.ravel()[pixel] and count > background:
+                gain += count * math.log(count / background)
+                if math.isinf(n_pulses):
+                    gain -= count - background
+    return gain
 
 
 @kernel
@@ -202,18 +230,16 @@ def _fit_spots(
     around = 2 * _COMPARED + 1
     model = np.full((around, around), background)
     for number in range(n_spots):
-        fs = places[number] % _SIDE - _HALF + values[number, 1]
-        ss = places[number] // _SIDE - _HALF + values[number, 2]
+        fs = places[number] % _SIDE - PAIR_HALF + values[number, 1]
+        ss = places[number] // _SIDE - PAIR_HALF + values[number, 2]
         add_spot(fs, ss, values[number, 0], math.exp(values[number, 3]), model)
-    inner = slice(_HALF - _COMPARED, _HALF + _COMPARED + 1)
+    inner = slice(PAIR_HALF - _COMPARED, PAIR_HALF + _COMPARED + 1)
     return log_likelihood(counts[inner, inner], usable[inner, inner], model, n_pulses)
 
 
 @kernel
 def find_pairs(
-    planes: Words,
-    places: npt.NDArray[np.int32],
-    counts: npt.NDArray[np.uint32],
+    counts: npt.NDArray[np.uint16],
     usable: npt.NDArray[np.bool_],
     stride: int,
     positions: npt.NDArray[np.int32],
@@ -226,10 +252,9 @@ def find_pairs(
 
     Parameters
     ----------
-    planes, places, counts
-        A frame on a canvas of ``stride`` pixels a row.
-    usable
-        Per canvas pixel.
+    counts, usable
+        Per pixel of a canvas of ``stride`` pixels a row, as far as ``PAIR_HALF`` rows and columns
+        around the candidates.
     positions, background
         Canvas pixels of candidates, and photons per pixel under them.
     pairs
@@ -238,13 +263,18 @@ def find_pairs(
     window = np.empty((_SIDE, _SIDE), np.uint16)
     good = np.empty((_SIDE, _SIDE), np.bool_)
     two = np.empty(2, np.int64)
-    one = np.full(1, _HALF * _SIDE + _HALF)
+    one = np.full(1, PAIR_HALF * _SIDE + PAIR_HALF)
     values = np.empty((2, 4))
     n_rows = usable.size // stride
     for number in range(positions.size):
         pairs[number] = -1
-        row = positions[number] // stride - _HALF
-        column = positions[number] % stride - _HALF
+        level = background[number]
+        if not _is_worth_a_look(
+            counts, usable, stride, positions[number], level, rules.outer_share
+        ):
+            continue
+        row = positions[number] // stride - PAIR_HALF
+        column = positions[number] % stride - PAIR_HALF
         for ss in range(_SIDE):
             for fs in range(_SIDE):
                 inside = 0 <= row + ss < n_rows and 0 <= column + fs < stride
@@ -252,10 +282,7 @@ def find_pairs(
                 good[ss, fs] = inside and usable[pixel]
                 window[ss, fs] = 0
                 if good[ss, fs]:
-                    window[ss, fs] = min(count_at(planes, places, counts, pixel), 4095)
-        level = background[number]
-        if not _is_worth_a_look(window, good, level, rules.outer_share):
-            continue
+                    window[ss, fs] = counts[pixel]
         if not _best_tops(window, good, level, rules, two):
             continue
         alone = _fit_spots(window, good, level, one, priors, rules.n_pulses, values)

@@ -14,12 +14,6 @@ from cxlsfind.kernels.spot_pairs import PairRules, find_pairs, log_likelihood
 
 STRIDE, ROWS = 64, 48
 RULES = PairRules(2.5, 7.0, 0.15, 6.0, math.inf)
-NONE = np.empty(0, np.int32), np.empty(0, np.uint32)
-
-
-def planes_of(counts: np.ndarray) -> np.ndarray:
-    bits = (counts.ravel()[None, :] >> np.arange(9)[:, None]) & 1
-    return np.packbits(bits.astype(np.uint8), axis=1, bitorder="little").view(np.uint64)
 
 
 def spot(fs: float, ss: float, photons: float, sigma: float = 0.6) -> np.ndarray:
@@ -35,8 +29,7 @@ def find(
 ) -> np.ndarray:
     pairs = np.empty((len(positions), 2), np.int32)
     find_pairs(
-        planes_of(counts),
-        *NONE,
+        counts.astype(np.uint16).ravel(),
         np.ones(counts.size, np.bool_) if usable is None else usable.ravel(),
         STRIDE,
         np.array(positions, np.int32),

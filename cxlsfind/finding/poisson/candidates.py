@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,6 +92,20 @@ def strong_part(
     )
     strong = strong[:n_strong]
     return Crowd(crowd.position[strong], crowd.box[strong], crowd.asked)
+
+
+def sharpest(frame: PlacedFrame, around: Surroundings, crowd: Crowd) -> npt.NDArray[np.int32]:
+    """Return the crowded pixels around which photons lie most densely, ascending.
+
+    They are about where the score has its maxima, and far fewer than there are to score.
+    """
+    everywhere = np.ones(crowd.position.size, np.bool_)
+    dense = _sharpness(frame, around, crowd.position, everywhere)
+    largest = np.empty(crowd.position.size, np.bool_)
+    mark_maxima(
+        crowd.position, dense, dense, math.inf, around.canvas.stride, MAXIMUM_RADIUS, largest
+    )
+    return crowd.position[largest]
 
 
 class Scanner:

@@ -99,6 +99,13 @@ class Canvas:
         sheet[self.place[inside]] = values[inside]
         return sheet
 
+    def source(self, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Return the pixels of the frame array that lie at canvas pixels of panels."""
+        row, column = np.divmod(pixels.astype(np.int64), self.stride)
+        window = self.windows[np.searchsorted(self.first_row, row, side="right") - 1]
+        pixel: npt.NDArray[np.int64] = window[:, 0] + (row - window[:, 4]) * window[:, 1]
+        return pixel + column - PAD
+
     def words(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
         """Return flags of canvas pixels as the bits of words."""
         words = np.empty(self.n_words, np.uint64)

@@ -88,6 +88,8 @@ class PoissonFinder:
         self._shift_m = shift_m
         self._usable = usable
         self._around = self._survey((0.0, 0.0))
+        place = self._around.canvas.place
+        self._mask = (place >= 0) & self._around.usable[place]
         self._ring_centre = RingCentre(geometry, layout, self._around, shift_m)
         self._elsewhere: tuple[Offset, Surroundings] = (0.0, 0.0), self._around
         self._scanner = Scanner()
@@ -131,7 +133,7 @@ class PoissonFinder:
             if sky is None:
                 sky = total_counts([frame.planes for frame in part], canvas)
             sky[lying] = 0
-            offset = self._ring_centre.find(sky, around.usable)
+            offset = self._ring_centre.find(sky, lying)
             here, its_bins = around, bins[start:stop]
             if offset != (0.0, 0.0):
                 here = self._around_offset(offset).without(lying)
@@ -142,9 +144,8 @@ class PoissonFinder:
             for t in range(start, stop):
                 kind = FrameClass.BEAM_OFF if dark[t] else lit
                 results.append(self._find_frame(placed[t], stretch, t - start, kind, offset))
-        mask = np.zeros(self._layout.n_pixels, np.bool_)
-        inside = canvas.place >= 0
-        mask[inside] = around.usable[canvas.place[inside]]
+        mask = self._mask.copy()
+        mask[canvas.source(lying)] = False
         return BlockResult(tuple(results), mask)
 
     def _without_liars(
@@ -201,7 +202,9 @@ class PoissonFinder:
             tail.family.streak_px,
         )
         log_expected[looked_at[tracks]] = np.inf
-        told_apart = stretch.tell_apart(found, log_expected, deepest, placed, number, self._scanner)
+        told_apart = stretch.tell_apart(
+            found, log_expected, deepest, placed, self._sheet, number, self._scanner
+        )
         measured = measure_peaks(*told_apart, placed, self._sheet, around, tail, deepest)
         log_expected[np.isin(found.position, measured.refused)] = np.inf
         replaced = np.flatnonzero(~np.isin(found.position, told_apart[0].position))

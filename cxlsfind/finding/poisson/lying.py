@@ -14,7 +14,7 @@ from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.odd_lines import find_odd_lines
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import SIDE
-from cxlsfind.kernels.background_maps import list_odd_pixels
+from cxlsfind.kernels.background_maps import list_odd_pixels, take_from
 from cxlsfind.kernels.plane_sums import add_lit, count_flashes, spread_totals
 
 FloatArray = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ def find_lying(
     if sparse.any():
         votes = _total_lit(frames, around)
         if not sparse.all():
-            votes = np.where(sparse[np.maximum(around.ring, 0)], votes, totals)
+            take_from(totals, ~sparse, around.ring, votes)
     hoped = np.where(sparse, -np.expm1(-level), level).sum(axis=0)
     odd, mean = _odd_pixels(votes, hoped, background, around)
     excess = votes[odd] - mean

@@ -44,7 +44,7 @@ def find_odd_lines(
     stride = around.canvas.stride
     pieces = [np.empty(0, np.int64)]
     for _, _, height, width, top in around.canvas.windows.tolist():
-        rows, columns = np.empty((height, 2)), np.empty((width, 2))
+        rows, columns = np.empty((2, height)), np.empty((2, width))
         sum_lines(
             votes,
             hoped,
@@ -65,8 +65,8 @@ def find_odd_lines(
 
 
 def _brighter(lines: FloatArray) -> list[int]:
-    """Return the lines that have more than their neighbours; rows of seen and expected photons."""
-    seen, expected = lines.T
+    """Return the lines that have more than their neighbours; seen and expected photons of each."""
+    seen, expected = lines
     ratio = np.where(expected > 0, seen / np.maximum(expected, 1e-300), np.nan)
     padded = np.pad(ratio, _NEIGHBOURS, constant_values=np.nan)
     near = sliding_window_view(padded, 2 * _NEIGHBOURS + 1)

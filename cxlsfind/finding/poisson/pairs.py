@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.kernels.plane_canvas import paint_windows, wipe_windows
 from cxlsfind.kernels.spot_fit import FitPriors
-from cxlsfind.kernels.spot_pairs import PairRules, find_pairs
+from cxlsfind.kernels.spot_pairs import PAIR_HALF, PairRules, find_pairs
 
 #: Spots nearer than two and a half pixels look like a wide one; farther than seven they have
 #: maxima of their own.
@@ -25,6 +26,7 @@ _SAME = 1
 
 def split_touching(
     frame: PlacedFrame,
+    sheet: npt.NDArray[np.uint16],
     around: Surroundings,
     positions: npt.NDArray[np.int32],
     background: npt.NDArray[np.float64],
@@ -35,6 +37,8 @@ def split_touching(
 
     Parameters
     ----------
+    sheet
+        A canvas of zeros, given back as it was.
     positions, background
         Canvas pixels of candidates, and photons per pixel under them.
 
@@ -44,21 +48,21 @@ def split_touching(
     """
     pairs = np.empty((len(positions), 2), np.int32)
     rules = PairRules(_NEAREST_PX, _FARTHEST_PX, _OUTER_SHARE, _LEAST_GAIN, n_pulses)
+    stride = around.canvas.stride
+    paint_windows(frame.planes, frame.place, frame.count, stride, positions, PAIR_HALF, sheet)
     find_pairs(
-        frame.planes,
-        frame.place,
-        frame.count,
+        sheet,
         around.usable,
-        around.canvas.stride,
+        stride,
         positions,
         background,
         priors,
         rules,
         pairs,
     )
+    wipe_windows(stride, positions, PAIR_HALF, sheet)
     stands = np.ones(len(positions), np.bool_)
     further = np.empty(0, np.int32)
-    stride = around.canvas.stride
     for number in np.flatnonzero(pairs[:, 0] >= 0).tolist():
         pair = pairs[number]
         pair = pair[around.usable[pair]]

@@ -17,7 +17,7 @@ from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.geometry.layout import Layout
 from cxlsfind.geometry.maps import sectors
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.kernels.sectors import fit_of_rings, sum_sectors
+from cxlsfind.kernels.sectors import clip_sectors, fit_of_rings, sum_sectors
 
 FloatArray = npt.NDArray[np.float64]
 Offset = tuple[float, float]
@@ -69,18 +69,19 @@ class RingCentre:
         self._around = around
         self._is_even = len({panel.res for panel in geometry.panels}) == 1
         self._sector = around.canvas.spread(sectors(geometry, layout, _N_SECTORS, shift_m), 0)
+        self._pixels = self._count(np.flatnonzero(around.usable))
         angle = 2.0 * np.pi * ((np.arange(_N_SECTORS) + 0.5) / _N_SECTORS - 0.5)
         self._cosine, self._sine = np.cos(angle), np.sin(angle)
 
-    def find(self, totals: npt.NDArray[np.uint32], usable: npt.NDArray[np.bool_]) -> Offset:
+    def find(self, totals: npt.NDArray[np.uint32], lying: npt.NDArray[np.int32]) -> Offset:
         """Return where the rings are centred, px (x, y) from the geometry's beam.
 
         Parameters
         ----------
         totals
-            Photons summed over frames, by canvas pixel.
-        usable
-            Which canvas pixels tell the truth.
+            Photons summed over frames, by canvas pixel; none where pixels cannot be used.
+        lying
+            Usable canvas pixels that have none because they do not tell the truth.
 
         Returns
         -------
@@ -88,7 +89,7 @@ class RingCentre:
         """
         if not self._is_even:
             return _AT_GEOMETRY
-        sums, weights = self._sharp_profiles(totals, usable)
+        sums, weights = self._sharp_profiles(totals, lying)
         best = _AT_GEOMETRY
         for step in _STEPS:
             reach = _FARTHEST // step if step == _STEPS[0] else 2
@@ -112,19 +113,24 @@ class RingCentre:
         return (x, y) if np.hypot(x, y) >= _SMALLEST_PX else _AT_GEOMETRY
 
     def _sharp_profiles(
-        self, totals: npt.NDArray[np.uint32], usable: npt.NDArray[np.bool_]
+        self, totals: npt.NDArray[np.uint32], lying: npt.NDArray[np.int32]
     ) -> tuple[FloatArray, FloatArray]:
         """Return photons by sector and ring, and those expected of what changes slowly."""
         around = self._around
+        pixels = self._pixels - self._count(lying)
         sums = np.zeros((_N_SECTORS, around.n_rings))
-        pixels = np.zeros_like(sums)
-        caps = np.full(around.n_rings, np.iinfo(np.uint32).max, np.int64)
-        for _ in range(2):  # the second time without the bright spots
-            sums[:] = pixels[:] = 0.0
-            sum_sectors(totals, caps, around.ring, self._sector, usable, sums, pixels)
-            mean = sums.sum(axis=0) / np.maximum(pixels.sum(axis=0), 1.0)
-            caps = np.ceil(mean + 3.0 * np.sqrt(mean) + 2.0).astype(np.int64)
+        sum_sectors(totals, around.ring, self._sector, sums)
+        mean = sums.sum(axis=0) / np.maximum(pixels.sum(axis=0), 1.0)
+        caps = np.ceil(mean + 3.0 * np.sqrt(mean) + 2.0).astype(np.uint32)
+        clip_sectors(totals, caps, around.ring, self._sector, sums)  # bright spots are no rings
         return sums, pixels * _slowly(sums) / np.maximum(_slowly(pixels), 1.0)
+
+    def _count(self, pixels: npt.NDArray[np.integer]) -> FloatArray:
+        """Return how many canvas pixels lie in each sector and ring."""
+        n_rings = self._around.n_rings
+        where = self._sector[pixels].astype(np.int64) * n_rings + self._around.ring[pixels]
+        number = np.bincount(where, minlength=_N_SECTORS * n_rings)
+        return number.reshape(_N_SECTORS, n_rings).astype(np.float64)
 
     def _fit(self, profiles: tuple[FloatArray, FloatArray], x: float, y: float, step: int) -> float:
         return fit_of_rings(*profiles, self._cosine, self._sine, x / step, y / step)

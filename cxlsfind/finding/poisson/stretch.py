@@ -24,6 +24,7 @@ from cxlsfind.finding.poisson.candidates import (
     ask_boxes,
     background_under,
     nodes_of_words,
+    sharpest,
     strong_part,
 )
 from cxlsfind.finding.poisson.canvas import PlacedFrame
@@ -158,6 +159,7 @@ class Stretch:
         log_expected: FloatArray,
         most_expected: float,
         frame: PlacedFrame,
+        sheet: npt.NDArray[np.uint16],
         number: int,
         scanner: Scanner,
     ) -> tuple[Candidates, FloatArray]:
@@ -169,12 +171,15 @@ class Stretch:
             Natural logarithm of the false peaks expected at or above each candidate.
         most_expected
             False peaks expected at or above the least significant that is looked at.
+        sheet
+            A canvas of zeros, given back as it was.
         """
         looked_at = np.flatnonzero(log_expected <= math.log(most_expected))
         if self.tail.family.streak_px or not looked_at.size:
             return found, log_expected
         stands, further = split_touching(
             frame,
+            sheet,
             self.around,
             found.position[looked_at],
             found.background[looked_at],
@@ -273,7 +278,8 @@ def _look(
         crowd = scanner.more_crowd(frame, around, asked, known)
     strong = strong_part(crowd, around, tail, nodes, scale)
     level = rough.profile * scale
-    found = scanner.score(frame, around, tail, strong, level, rough.factor)
+    tops = sharpest(frame, around, strong)
+    found = scanner.score_at(frame, around, tail, tops, level, rough.factor)
     return crowd, _significant(found, around, tail)
 
 
