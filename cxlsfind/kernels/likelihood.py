@@ -297,7 +297,7 @@ def _score_at_node(
     tables: ScoreTables,
     half: int,
     logs: _Logs,
-) -> np.float32:
+) -> float:
     """Score of one position at one node, all of whose window is usable."""
     n_components = tables.log_weight.size
     for k in range(n_components):
@@ -312,7 +312,7 @@ def _score_at_node(
                     logs.rows[k, 0] += count * tables.log_ratio[node, tap, k]
             tap += 1
     _sum_up(logs)
-    return logs.sums[0]
+    return float(logs.sums[0])
 
 
 @kernel

@@ -45,42 +45,75 @@ def sum_words(planes: Words, group: npt.NDArray[np.int32], sums: npt.NDArray[np.
 
 
 @kernel
-def add_planes(planes: Words, totals: Words) -> None:
-    """Add numbers of a few bits to totals of more bits, pixel by pixel, as bit planes.
+def add_frames(frames: tuple[Words, ...], totals: Words, lit: Words) -> None:
+    """Add the counts of some frames to totals, pixel by pixel, and one where they hold anything.
 
     Parameters
     ----------
-    planes
-        Shape (bits, words).
-    totals
-        Shape (more bits, words), added to; the sum must fit.
+    frames
+        Bit planes, each of shape (bits, words), in a tuple of any length that is always the same:
+        the function is compiled for it.
+    totals, lit
+        Bit planes, of shape (more bits, words), added to; the sums must fit.
     """
-    n_bits = planes.shape[0]
-    n_words = planes.shape[1]
+    most = 0
+    for planes in frames:
+        most = max(most, planes.shape[0])
+    # The sum over these frames first: it stays in the fastest memory.
+    n_more = 0
+    while 1 << n_more <= len(frames):
+        n_more += 1
+    part = np.empty((min(most + n_more, totals.shape[0]), _CHUNK), np.uint64)
+    lit_part = np.empty((min(n_more, lit.shape[0]), _CHUNK), np.uint64)
     carry = np.empty(_CHUNK, np.uint64)
-    for start in range(0, n_words, _CHUNK):
-        length = min(_CHUNK, n_words - start)
-        carry[:] = 0
-        for k in range(n_bits):
-            mine = planes[k, start : start + length]
-            sums = totals[k, start : start + length]
-            for w in range(length):
-                a = sums[w]
-                b = mine[w]
-                c = carry[w]
-                sums[w] = a ^ b ^ c
-                carry[w] = (a & b) | (c & (a ^ b))
-        for k in range(n_bits, totals.shape[0]):
-            sums = totals[k, start : start + length]
-            some = np.uint64(0)
-            for w in range(length):
-                a = sums[w]
-                c = carry[w]
-                sums[w] = a ^ c
-                carry[w] = a & c
-                some |= carry[w]
-            if some == 0:
-                break
+    for start in range(0, totals.shape[1], _CHUNK):
+        length = min(_CHUNK, totals.shape[1] - start)
+        part[:] = 0
+        lit_part[:] = 0
+        for planes in frames:
+            _add_run(planes, start, part, 0, length, carry)
+            carry[:] = 0
+            for k in range(planes.shape[0]):
+                plane = planes[k, start : start + length]
+                for w in range(length):
+                    carry[w] |= plane[w]
+            _carry_up(carry, lit_part, 0, 0, length)
+        _add_run(part, 0, totals, start, length, carry)
+        _add_run(lit_part, 0, lit, start, length, carry)
+
+
+@kernel
+def _add_run(
+    planes: Words, start: int, totals: Words, where: int, length: int, carry: Words
+) -> None:
+    """Add a run of words of some planes to one of totals; ``carry`` is for its use."""
+    carry[:] = 0
+    for k in range(planes.shape[0]):
+        mine = planes[k, start : start + length]
+        sums = totals[k, where : where + length]
+        for w in range(length):
+            a = sums[w]
+            b = mine[w]
+            c = carry[w]
+            sums[w] = a ^ b ^ c
+            carry[w] = (a & b) | (c & (a ^ b))
+    _carry_up(carry, totals, where, planes.shape[0], length)
+
+
+@kernel
+def _carry_up(carry: Words, totals: Words, where: int, lowest: int, length: int) -> None:
+    """Add bits of the weight of plane ``lowest`` to a run of totals."""
+    for k in range(lowest, totals.shape[0]):
+        sums = totals[k, where : where + length]
+        some = np.uint64(0)
+        for w in range(length):
+            a = sums[w]
+            c = carry[w]
+            sums[w] = a ^ c
+            carry[w] = a & c
+            some |= carry[w]
+        if some == 0:
+            break
 
 
 @kernel
@@ -254,27 +287,61 @@ def _find_words(
 
 
 @kernel
-def add_lit(planes: Words, totals: Words) -> None:
-    """Add one to the totals of pixels that hold anything; totals are bit planes, as above."""
-    carry = np.empty(_CHUNK, np.uint64)
-    for start in range(0, planes.shape[1], _CHUNK):
-        length = min(_CHUNK, planes.shape[1] - start)
-        carry[:] = 0
-        for k in range(planes.shape[0]):
-            plane = planes[k, start : start + length]
+def mark_flashes(
+    frames: tuple[Words, ...],
+    usable: Words,
+    group: npt.NDArray[np.int32],
+    least: npt.NDArray[np.int64],
+    marked: Words,
+) -> None:
+    """Count in how many frames pixels hold about as many photons as are rare there, up to four.
+
+    Parameters
+    ----------
+    frames
+        Bit planes, as for :func:`add_frames`; those of no planes come last.
+    group, least
+        Group of every word, not -1 where a pixel is usable, and what may be rare in it, by frame;
+        nothing for frames of no planes.
+    marked
+        Shape (3, words), bits of a number from zero to seven, of which the highest stays: it says
+        four or more. Added to.
+    """
+    enough = np.empty(_CHUNK, np.uint64)
+    need = np.empty(_CHUNK, np.uint64)
+    zero, one = np.uint64(0), np.uint64(1)
+    for start in range(0, marked.shape[1], _CHUNK):
+        length = min(_CHUNK, marked.shape[1] - start)
+        good = usable[start : start + length]
+        groups = group[start : start + length]
+        first = marked[0, start : start + length]
+        second = marked[1, start : start + length]
+        third = marked[2, start : start + length]
+        for number, planes in enumerate(frames):
+            if planes.shape[0] == 0:
+                continue
+            full = (1 << planes.shape[0]) - 1
+            limits = least[number]
+            # Look-ups, with unsigned numbers, apart from arithmetic on many words at once.
             for w in range(length):
-                carry[w] |= plane[w]
-        for k in range(totals.shape[0]):
-            sums = totals[k, start : start + length]
-            some = np.uint64(0)
+                need[w] = limits[np.uint64(groups[w] if groups[w] > 0 else 0)]
             for w in range(length):
-                a = sums[w]
-                c = carry[w]
-                sums[w] = a ^ c
-                carry[w] = a & c
-                some |= carry[w]
-            if some == 0:
-                break
+                need[w] = min(need[w], np.uint64(full))
+                enough[w] = good[w]
+            # From the lowest bit on: a higher one outweighs all before it.
+            for k in range(planes.shape[0]):
+                plane = planes[k, start : start + length]
+                up = np.uint64(k)
+                for w in range(length):
+                    asked = zero - (need[w] >> up & one)
+                    more = (plane[w] | enough[w]) & ~asked
+                    enough[w] = (plane[w] & enough[w]) | more
+            for w in range(length):
+                here = enough[w] & good[w]
+                both = first[w] & here
+                first[w] ^= here
+                third[w] |= second[w] & both
+                second[w] ^= both
 
 
 @kernel
@@ -282,41 +349,28 @@ def count_flashes(
     planes: Words,
     places: npt.NDArray[np.int32],
     counts: npt.NDArray[np.uint32],
-    usable: Words,
+    usable: npt.NDArray[np.bool_],
     ring: npt.NDArray[np.int32],
     rare: npt.NDArray[np.int64],
-    group: npt.NDArray[np.int32],
-    least: npt.NDArray[np.int64],
-    flashes: npt.NDArray[np.uint16],
+    pixels: npt.NDArray[np.int32],
+    flashes: npt.NDArray[np.int64],
 ) -> None:
-    """Add one wherever a usable pixel counts at least what is rare in its ring.
+    """Add one for every pixel of a list that is usable and counts what is rare in its ring.
 
     Parameters
     ----------
     places, counts
         Pixels with all bits set, ascending, and their counts.
     rare
-        Per ring, at least 2.
-    group, least
-        Group of every word, not -1 where a pixel is usable, and the smallest that may be rare
-        in it.
+        Per ring.
+    pixels, flashes
+        The list, and the sums for it.
     """
-    full = (1 << planes.shape[0]) - 1
-    lowest = min(np.int64(least.min()), full)
-    enough = np.empty(_CHUNK, np.uint64)
-    for start in range(0, planes.shape[1], _CHUNK):
-        length = min(_CHUNK, planes.shape[1] - start)
-        if not _find_words(planes, usable, lowest, start, length, enough):
-            continue
-        for word in range(start, start + length):
-            if enough[word - start] == 0:
-                continue
-            bits = at_least(planes, word, min(least[group[word]], full)) & usable[word]
-            while bits:
-                pixel = 64 * word + lowest_one(bits)
-                bits &= bits - np.uint64(1)
-                if count_at(planes, places, counts, pixel) >= rare[ring[pixel]]:
-                    flashes[pixel] += 1
+    for number in range(pixels.size):
+        pixel = pixels[number]
+        if usable[pixel]:
+            count = count_at(planes, places, counts, pixel)
+            flashes[number] += count >= rare[ring[pixel]]
 
 
 @kernel

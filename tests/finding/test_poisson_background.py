@@ -71,7 +71,7 @@ def draw(place: Callable[[np.ndarray], PlacedFrame]) -> Draw:
 
 def sum_up(frames: Sequence[PlacedFrame], around: Surroundings) -> Sums:
     """Return the photons of frames as far as their planes count them."""
-    totals = total_counts([frame.planes for frame in frames], around.canvas)
+    totals, _ = total_counts([frame.planes for frame in frames], around.canvas)
     return Sums(totals, bin_sums(frames, around))
 
 
@@ -140,6 +140,8 @@ def test_frames_lie_on_the_canvas_as_arrays_do(to_frame: ToFrame, level: float) 
     assert np.array_equal(held, np.minimum(spread, placed.full))
     assert np.array_equal(placed.place, np.flatnonzero(spread >= placed.full))
     assert np.array_equal(placed.count, spread[placed.place])
+    inside = np.flatnonzero(canvas.place >= 0)
+    assert np.array_equal(canvas.source(canvas.place[inside]), inside)
     flags = generator.random(canvas.size) < 0.5
     assert np.array_equal(
         np.unpackbits(canvas.words(flags).view(np.uint8), bitorder="little"), flags
@@ -345,11 +347,11 @@ def test_liars_are_found(draw: Draw) -> None:
         if number % 8 == 0:
             mean[flashing] = 60.0
         frames.append(draw(mean, generator))
-    sums = sum_up(frames, around)
-    rough = estimate_background(sums, around, nothing(64), with_tiles=False)
-    assert set(find_lying(frames, around, rough, sums.totals)) == {*hot, *flashing, *dead}
-    few = sum_up(frames[:3], around).totals
-    assert find_lying(frames[:3], around, rough, few).size == 0
+    rough = estimate_background(sum_up(frames, around), around, nothing(64), with_tiles=False)
+    totals = total_counts([frame.planes for frame in frames], around.canvas)
+    assert set(find_lying(frames, around, rough, *totals)) == {*hot, *flashing, *dead}
+    few = total_counts([frame.planes for frame in frames[:3]], around.canvas)
+    assert find_lying(frames[:3], around, rough, *few).size == 0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02])

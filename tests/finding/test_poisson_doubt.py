@@ -33,7 +33,7 @@ def test_the_tail_is_that_of_a_negative_binomial(two_panels, to_frame, n_photons
     counts[13:24, 8:19] = 0
     counts[18, 12:15] = 1, 6, 1
     placed = [around.canvas.lay(to_frame(counts))]
-    sums = Sums(total_counts([placed[0].planes], around.canvas), bin_sums(placed, around))
+    sums = Sums(total_counts([placed[0].planes], around.canvas)[0], bin_sums(placed, around))
     tail = tail_of(math.inf, 0.0, 0.0)
     scanner = Scanner()
     stretch = learn_stretch(placed, around, sums, scanner, tail)

@@ -21,6 +21,7 @@ from cxlsfind.kernels.background_maps import (
     spot_moments,
     sum_rings,
     sum_tiles,
+    take_from,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -290,3 +291,14 @@ def test_a_detector_without_photons(usable: bool) -> None:
     sums = np.zeros(1, np.int64)
     sum_rings(votes, ring, flags, sums)
     assert not sums.any()
+
+
+def test_chosen_rings_are_taken() -> None:
+    """Pixels of chosen rings come from the source, all others stay."""
+    generator = np.random.default_rng(3)
+    source, target = generator.integers(0, 99, (2, 500)).astype(np.uint32)
+    ring = generator.integers(0, 6, 500).astype(np.int32)
+    chosen = np.array([True, False, True, True, False, False])
+    expected = np.where(chosen[ring], source, target)
+    take_from(source, chosen, ring, target)
+    assert np.array_equal(target, expected)

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxlsfind.kernels.plane_sums import (
-    add_lit,
-    add_planes,
+    add_frames,
     clip_counts,
     count_flashes,
+    mark_flashes,
     multiply_neighbours,
     spread_totals,
     sum_words,
@@ -45,16 +45,29 @@ def test_words_are_summed_by_group(
 def test_totals_of_planes(
     naive_canvas: ModuleType, n_words: int, numbers: list[int], seed: int
 ) -> None:
-    """Frames of different numbers of planes add up, whatever the number of words."""
+    """Frames of different numbers of planes add up, whatever the number of words.
+
+    A pixel is lit if any of its bits is set; batches are filled up with frames of no planes.
+    """
     generator = np.random.default_rng(seed)
     totals = np.zeros((max(numbers) + 4, n_words), np.uint64)
-    expected = np.zeros(64 * n_words, np.int64)
-    for n_planes in numbers:
-        counts = generator.integers(0, 2**n_planes, 64 * n_words)
-        counts[generator.random(64 * n_words) < 0.3] = 2**n_planes - 1  # carries go all the way
-        add_planes(naive_canvas.planes_of(counts, n_planes), totals)
-        expected += counts
+    lit = np.zeros((4, n_words), np.uint64)
+    expected, fired = np.zeros((2, 64 * n_words), np.int64)
+    for first in range(0, len(numbers), 3):
+        frames = [np.empty((0, n_words), np.uint64)] * 3
+        for place, n_planes in enumerate(numbers[first : first + 3]):
+            counts = generator.integers(0, 2**n_planes, 64 * n_words)
+            counts[generator.random(64 * n_words) < 0.3] = 2**n_planes - 1  # carries go all the way
+            counts[generator.random(64 * n_words) < 0.3] = 0
+            frames[place] = naive_canvas.planes_of(counts, n_planes)
+            expected += counts
+            fired += counts > 0
+        before = [planes.copy() for planes in frames]
+        add_frames(tuple(frames), totals, lit)
+        for planes, old in zip(frames, before, strict=True):
+            assert np.array_equal(planes, old)
     assert np.array_equal(naive_canvas.counts_of(totals), expected)
+    assert np.array_equal(naive_canvas.counts_of(lit), fired)
     values = np.full(64 * n_words, 77, np.uint32)
     spread_totals(totals, values)
     assert np.array_equal(values, expected)
@@ -185,26 +198,6 @@ def test_counts_are_clipped(
     assert sums.tolist() == [10**9 - lost[group == k].sum() for k in range(3)]
 
 
-@given(st.integers(1, 600), st.lists(st.integers(1, 8), min_size=1, max_size=12), SEEDS)
-@settings(max_examples=30)
-def test_lit_pixels_are_counted(
-    naive_canvas: ModuleType, n_words: int, numbers: list[int], seed: int
-) -> None:
-    """A pixel is lit if any of its bits is set; the planes stay as they are."""
-    generator = np.random.default_rng(seed)
-    totals = np.zeros((len(numbers).bit_length(), n_words), np.uint64)
-    expected = np.zeros(64 * n_words, np.int64)
-    for n_planes in numbers:
-        counts = generator.integers(0, 2**n_planes, 64 * n_words)
-        counts[generator.random(64 * n_words) < 0.5] = 0
-        planes = naive_canvas.planes_of(counts, n_planes)
-        before = planes.copy()
-        add_lit(planes, totals)
-        assert np.array_equal(planes, before)
-        expected += counts > 0
-    assert np.array_equal(naive_canvas.counts_of(totals), expected)
-
-
 @given(
     st.integers(2, 6),
     st.sampled_from([0.3, 3.0, 30.0]),
@@ -223,19 +216,45 @@ def test_flashes_are_counted(
     usable = generator.random(1280) < 0.9
     ring = np.where(usable, generator.integers(0, 6, 1280), -1).astype(np.int32)
     limits = generator.integers(rare[0], rare[1], 6)
-    flashes = generator.integers(0, 3, 1280).astype(np.uint8)
-    expected = flashes + (usable & (counts >= limits[ring]))
+    pixels = generator.permutation(1280)[:500].astype(np.int32)
+    flashes = generator.integers(0, 3, 500)
+    expected = flashes + (usable & (counts >= limits[ring]))[pixels]
     count_flashes(
         naive_canvas.planes_of(counts, n_planes),
         *naive_canvas.listed(counts, n_planes),
-        naive_canvas.words_of(usable),
+        usable,
         ring,
         limits,
-        np.zeros(-(-counts.size // 64), np.int32),
-        np.array([limits.min()]),
+        pixels,
         flashes,
     )
     assert np.array_equal(flashes, expected)
+
+
+@given(st.lists(st.integers(1, 6), min_size=1, max_size=9), st.sampled_from([0.3, 3.0]), SEEDS)
+@settings(max_examples=40)
+def test_flashes_are_marked(
+    naive_canvas: ModuleType, numbers: list[int], mean: float, seed: int
+) -> None:
+    """Usable pixels that reach what is rare in their word four times, or what planes can count."""
+    generator = np.random.default_rng(seed)
+    n_words = int(generator.choice([1, 255, 300]))
+    usable = generator.random(64 * n_words) < 0.9
+    group = generator.integers(0, 5, n_words).astype(np.int32)
+    marked = np.zeros((3, n_words), np.uint64)
+    reached = np.zeros(64 * n_words, np.int64)
+    for first in range(0, len(numbers), 4):
+        frames = [np.empty((0, n_words), np.uint64)] * 4
+        least = generator.integers(1, 9, (4, 5))
+        for place, n_planes in enumerate(numbers[first : first + 4]):
+            counts = generator.poisson(mean, 64 * n_words)
+            held = np.minimum(counts, 2**n_planes - 1)
+            frames[place] = naive_canvas.planes_of(held, n_planes)
+            need = np.minimum(least[place][group], 2**n_planes - 1)
+            reached += usable & (held >= np.repeat(need, 64))
+        least = least[: len(numbers) - first]
+        mark_flashes(tuple(frames), naive_canvas.words_of(usable), group, least, marked)
+    assert np.array_equal(naive_canvas.counts_of(marked[2:]) == 1, reached >= 4)
 
 
 @pytest.mark.parametrize("n_planes", [2, 6])
@@ -244,12 +263,9 @@ def test_nothing_is_rare_in_an_empty_frame(naive_canvas: ModuleType, n_planes: i
     counts = np.zeros(640, np.int64)
     planes = naive_canvas.planes_of(counts, n_planes)
     usable = naive_canvas.words_of(np.ones(640))
-    flashes = np.zeros(640, np.uint8)
-    ring = np.zeros(640, np.int32)
-    nothing = naive_canvas.listed(counts, n_planes)
-    three, group = np.array([3]), np.zeros(10, np.int32)
-    count_flashes(planes, *nothing, usable, ring, three, group, three, flashes)
-    assert not flashes.any()
+    marked = np.zeros((3, 10), np.uint64)
+    mark_flashes((planes,), usable, np.zeros(10, np.int32), np.array([[3]]), marked)
+    assert not marked.any()
     sums = np.zeros(3)
     multiply_neighbours(planes, usable, 2, sums)
     assert not sums.any()

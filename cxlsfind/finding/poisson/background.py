@@ -10,7 +10,7 @@ found spots are left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import no_correction, tile_correction
 from cxlsfind.kernels.background_maps import sum_rings
 from cxlsfind.kernels.plane_sums import (
-    add_planes,
+    add_frames,
     clip_counts,
     spread_totals,
     sum_words,
@@ -31,6 +31,10 @@ from cxlsfind.kernels.plane_sums import (
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 Places = npt.NDArray[np.int32]
+Words = npt.NDArray[np.uint64]
+
+#: Frames that are added up at a time.
+BATCH = 8
 
 #: Photons on which the mean of a ring should rest, by background per pixel: about the inverse
 #: square of the relative error at which false peaks rise by a tenth.
@@ -97,14 +101,29 @@ def bin_sums(frames: Sequence[PlacedFrame], around: Surroundings) -> IntArray:
     return sums
 
 
-def total_counts(
-    planes: Sequence[npt.NDArray[np.uint64]], canvas: Canvas
-) -> npt.NDArray[np.uint32]:
-    """Return the sum over frames of what their planes hold, at every canvas pixel."""
-    n_bits = max(len(each) for each in planes) + len(planes).bit_length()
-    totals = np.zeros((n_bits, canvas.n_words), np.uint64)
-    for each in planes:
-        add_planes(each, totals)
+def total_counts(planes: Sequence[Words], canvas: Canvas) -> tuple[npt.NDArray[np.uint32], Words]:
+    """Return the sum over frames of what their planes hold, at every canvas pixel.
+
+    And, as bit planes, in how many frames that is anything.
+    """
+    n_more = len(planes).bit_length()
+    totals = np.zeros((max(len(each) for each in planes) + n_more, canvas.n_words), np.uint64)
+    lit = np.zeros((n_more, canvas.n_words), np.uint64)
+    for together in batches(planes):
+        add_frames(together, totals, lit)
+    return spread_counts(totals, canvas), lit
+
+
+def batches(planes: Sequence[Words]) -> Iterator[tuple[Words, ...]]:
+    """Return frames in batches of the same number, the last filled up with frames of no planes."""
+    nothing = np.empty((0, planes[0].shape[1]), np.uint64)
+    for start in range(0, len(planes), BATCH):
+        some = planes[start : start + BATCH]
+        yield (*some, *[nothing] * (BATCH - len(some)))
+
+
+def spread_counts(totals: Words, canvas: Canvas) -> npt.NDArray[np.uint32]:
+    """Return numbers that bit planes hold, at every canvas pixel."""
     values = np.empty(canvas.size, np.uint32)
     spread_totals(totals, values)
     return values

@@ -131,7 +131,7 @@ class PoissonFinder:
             part = placed[start:stop]
             sky = known.pop(start, None)
             if sky is None:
-                sky = total_counts([frame.planes for frame in part], canvas)
+                sky, _ = total_counts([frame.planes for frame in part], canvas)
             sky[lying] = 0
             offset = self._ring_centre.find(sky, lying)
             here, its_bins = around, bins[start:stop]
@@ -167,10 +167,10 @@ class PoissonFinder:
             if len(lit) < FEWEST_FRAMES:
                 continue
             part = [placed[t] for t in lit]
-            totals = total_counts([frame.planes for frame in part], around.canvas)
+            totals, ever = total_counts([frame.planes for frame in part], around.canvas)
             nothing = [np.empty(0, np.int32)] * len(lit)
             rough = estimate_background(Sums(totals, bins[lit]), around, nothing, with_tiles=True)
-            lying.append(find_lying(part, around, rough, totals))
+            lying.append(find_lying(part, around, rough, totals, ever))
             if len(lit) == stop - start:
                 known[start] = totals
         return around.without(np.unique(np.concatenate(lying))), known

@@ -26,7 +26,7 @@ _SPOTS = 50.0
 
 #: Maxima expected more often than this per frame are left out: they carry no information, and
 #: their number is the first thing that a slightly wrong background upsets.
-MOST_COMMON = 1000.0
+MOST_COMMON = 500.0
 
 #: Values of the statistic, and by how much the odds rise with each.
 _GRID = STEP * np.arange(N_STEPS)

@@ -7,15 +7,17 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import gammainc, gammaincc
 
-from cxlsfind.finding.poisson.background import Background
+from cxlsfind.finding.poisson.background import Background, batches, spread_counts
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.odd_lines import find_odd_lines
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import SIDE
 from cxlsfind.kernels.background_maps import list_odd_pixels, take_from
-from cxlsfind.kernels.plane_sums import add_lit, count_flashes, spread_totals
+from cxlsfind.kernels.maxima import take_marked
+from cxlsfind.kernels.plane_sums import count_flashes, mark_flashes
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -39,7 +41,8 @@ _FAR_OFF = 5.0
 _SPARSE = 0.3
 
 #: A count this rare is a flash; a pixel that flashes in this many frames of a block lies. Three
-#: crystals that put a spot on the same pixel within one block are not unheard of.
+#: crystals that put a spot on the same pixel within one block are not unheard of. Marks of flashes
+#: count to four and no further.
 _FLASH_TAIL = 1e-6
 _FLASHES = 4
 _NEVER = 2**31
@@ -53,6 +56,7 @@ def find_lying(
     around: Surroundings,
     background: Background,
     totals: npt.NDArray[np.uint32],
+    lit: npt.NDArray[np.uint64],
 ) -> npt.NDArray[np.int32]:
     """Return usable pixels of the canvas that fire too often or too rarely; ascending.
 
@@ -62,6 +66,8 @@ def find_lying(
         Frames of one block that share a background; too few of them tell nothing.
     totals
         Sum over the frames at every canvas pixel.
+    lit
+        In how many frames that was anything, as bit planes.
     """
     if len(frames) < FEWEST_FRAMES:
         return np.empty(0, np.int32)
@@ -69,7 +75,7 @@ def find_lying(
     sparse = level.max(axis=0) < _SPARSE
     votes = totals
     if sparse.any():
-        votes = _total_lit(frames, around)
+        votes = spread_counts(lit, around.canvas)
         if not sparse.all():
             take_from(totals, ~sparse, around.ring, votes)
     hoped = np.where(sparse, -np.expm1(-level), level).sum(axis=0)
@@ -92,16 +98,6 @@ def find_lying(
     lines = find_odd_lines(votes, hoped, background, around)
     lying = [odd[far | alone], _flashing(frames, around, level), lines]
     return np.unique(np.concatenate(lying)).astype(np.int32)
-
-
-def _total_lit(frames: Sequence[PlacedFrame], around: Surroundings) -> npt.NDArray[np.uint32]:
-    """Return in how many frames every canvas pixel fires."""
-    totals = np.zeros((len(frames).bit_length(), around.canvas.n_words), np.uint64)
-    for frame in frames:
-        add_lit(frame.planes, totals)
-    votes = np.empty(around.canvas.size, np.uint32)
-    spread_totals(totals, votes)
-    return votes
 
 
 def _odd_pixels(
@@ -147,34 +143,33 @@ def _flashing(
     frames: Sequence[PlacedFrame], around: Surroundings, level: FloatArray
 ) -> npt.NDArray[np.int32]:
     """Return the pixels that flash, alone, in too many of the frames; ascending."""
-    flashes = np.zeros(around.canvas.size, np.uint16)
-    for number, frame in enumerate(frames):
-        rare = np.where(around.ring_sizes > 0, _rare_count(level[number]), _NEVER)
-        count_flashes(
-            frame.planes,
-            frame.place,
-            frame.count,
-            around.usable_words,
-            around.ring,
-            rare,
-            around.word_bin,
-            _least_of_bins(rare, around.n_bins),
-            flashes,
-        )
-    flashing = np.flatnonzero(flashes >= _FLASHES).astype(np.int32)
+    rare = np.where(around.ring_sizes > 0, _rare_count(level), _NEVER)
+    least = _least_of_bins(rare, around.n_bins)
+    marked = np.zeros((3, around.canvas.n_words), np.uint64)
+    first = 0
+    for together in batches([frame.planes for frame in frames]):
+        here = least[first : first + len(together)]
+        mark_flashes(together, around.usable_words, around.word_bin, here, marked)
+        first += len(together)
+    often = np.empty(int(np.bitwise_count(marked[-1]).sum()), np.int32)
+    take_marked(marked[-1], often)
     stride = around.canvas.stride
-    company = sum(flashes[flashing + step].astype(np.float64) for step in (-1, 1, -stride, stride))
-    return flashing[company / flashes[flashing] < _COMPANY]
+    pixels = np.concatenate([often + step for step in (0, -1, 1, -stride, stride)])
+    flashes = np.zeros(len(pixels), np.int64)
+    for number, frame in enumerate(frames):
+        counted = frame.planes, frame.place, frame.count, around.usable, around.ring
+        count_flashes(*counted, rare[number], pixels, flashes)
+    own, *beside = flashes.reshape(5, -1)
+    return often[(own >= _FLASHES) & (sum(beside) / np.maximum(own, 1) < _COMPANY)]
 
 
 def _least_of_bins(rare: npt.NDArray[np.int64], n_bins: int) -> npt.NDArray[np.int64]:
-    """Return the smallest rare count of the rings that a word of a bin may touch."""
-    padded = np.full(n_bins * RINGS_PER_BIN, _NEVER)
-    padded[: len(rare)] = rare
-    bins = np.pad(padded.reshape(n_bins, RINGS_PER_BIN).min(axis=1), _BINS, mode="edge")
-    least: npt.NDArray[np.int64] = np.lib.stride_tricks.sliding_window_view(
-        bins, 2 * _BINS + 1
-    ).min(axis=1)
+    """Return, by frame, the smallest rare count of the rings that a word of a bin may touch."""
+    padded = np.full((len(rare), n_bins * RINGS_PER_BIN), _NEVER)
+    padded[:, : rare.shape[1]] = rare
+    bins = padded.reshape(len(rare), n_bins, RINGS_PER_BIN).min(axis=2)
+    bins = np.pad(bins, ((0, 0), (_BINS, _BINS)), mode="edge")
+    least: npt.NDArray[np.int64] = sliding_window_view(bins, 2 * _BINS + 1, axis=1).min(axis=2)
     return least
 
 

@@ -51,9 +51,9 @@ _F = TypeVar("_F", bound=np.floating)
 #: A peak is the largest score among the pixels up to this far from it, along both axes.
 MAXIMUM_RADIUS = 2
 
-#: Local maxima with a lower score are not kept; each is more common than a thousand per frame of
-#: 4.5 million pixels.
-LOWEST_SCORE = 3.0
+#: Local maxima with a lower score are not kept; each is more common than five hundred per frame of
+#: 4.5 million pixels, or has too few photons to be looked at.
+LOWEST_SCORE = 4.0
 
 #: Patches per background, and the seed of the first node.
 _N_PATCHES = 16000
