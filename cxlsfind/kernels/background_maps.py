@@ -139,6 +139,21 @@ def drop_from_tiles(
 
 
 @kernel
+def drop_values(
+    pixels: Places,
+    values: npt.NDArray[np.float64],
+    stride: int,
+    side: int,
+    sums: npt.NDArray[np.float64],
+) -> None:
+    """Take the values of pixels from the sums of their tiles, shape (down, across)."""
+    for number in range(pixels.size):
+        row = pixels[number] // stride
+        column = pixels[number] - row * stride
+        sums[row // side, column // side] -= values[number]
+
+
+@kernel
 def expect_tiles(
     first: npt.NDArray[np.int64],
     entry_ring: npt.NDArray[np.int32],
@@ -164,14 +179,18 @@ def sum_tiles(
 ) -> None:
     """Add values at usable pixels to the sums of their tiles."""
     across = -(-stride // side)
-    for row in range(values.size // stride):
-        tiles = sums[row // side * across : (row // side + 1) * across]
-        start = row * stride
-        for tile in range(across):
-            total: Any = 0
-            for pixel in range(start + tile * side, start + min((tile + 1) * side, stride)):
-                total += np.int64(values[pixel]) * np.int64(usable[pixel])
-            tiles[tile] += total
+    columns = np.zeros(stride, np.int64)
+    n_rows = values.size // stride
+    for row in range(n_rows):
+        here = values[row * stride : (row + 1) * stride]
+        good = usable[row * stride : (row + 1) * stride]
+        for column in range(stride):
+            columns[column] += here[column] if good[column] else 0
+        if (row + 1) % side == 0 or row + 1 == n_rows:
+            tiles = sums[row // side * across : (row // side + 1) * across]
+            for tile in range(across):
+                tiles[tile] += columns[tile * side : min((tile + 1) * side, stride)].sum()
+            columns[:] = 0
 
 
 @kernel

@@ -117,6 +117,8 @@ def score_positions(
     # Room for a multiple of sixteen.
     rows = np.empty(side * side + 15, np.uint64)
     weights = np.empty(side * side + 15, np.float32)
+    # Where in the list the first pixels of the rows stood last: the next position is often beside.
+    guesses = np.zeros(side, np.int64)
     for number in range(positions.size):
         here = node[number]
         seen = seen_first + np.uint64(here) * node_bytes
@@ -183,14 +185,21 @@ def score_positions(
                     rows[n_rows] = seen + at * row_bytes
                     n_rows += 1
             guess = 0
+            last_row = -1
             while every:
                 tap = lowest_one(every)
                 below = (one << np.uint64(tap)) - one
                 every &= every - one
-                where = find_near(places, corner + tap // side * stride + tap % side, guess)
+                line = tap // side
+                if line != last_row:
+                    guess = guesses[line]
+                where = find_near(places, corner + line * stride + tap % side, guess)
                 if where >= 0:
                     weights[tap if is_crowded else count_ones(lit & below)] = counts[where]
                     guess = where
+                    if line != last_row:
+                        guesses[line] = where
+                    last_row = line
         row = number % _BATCH
         for k in range(n_components):
             sums[row, k] = tables.log_weight[k] - tables.total[here, k]

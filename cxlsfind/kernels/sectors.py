@@ -89,9 +89,15 @@ def fit_of_rings(
     for number in range(n_sectors):
         # A ring around a centre that lies ahead is met farther out.
         step = round(along_x * cosine[number] + along_y * sine[number])
-        for ring in range(max(0, -step), min(n_rings, n_rings - step)):
-            photons[ring] += sums[number, ring + step]
-            expected[ring] += weights[number, ring + step]
+        first, stop = max(0, -step), max(0, min(n_rings, n_rings - step))
+        length = max(0, stop - first)
+        # Parts of their own, so that many rings are added at once.
+        photons_here, expected_here = photons[first:stop], expected[first:stop]
+        sums_here = sums[number, first + step : stop + step]
+        weights_here = weights[number, first + step : stop + step]
+        for ring in range(length):
+            photons_here[ring] += sums_here[ring]
+            expected_here[ring] += weights_here[ring]
     fit = 0.0
     for ring in range(n_rings):
         if photons[ring] > 0.0 and expected[ring] > 0.0:

@@ -178,19 +178,17 @@ def estimate_background(
     sum_rings(sums.totals, around.ring, around.usable, ring_totals)
     n_cut = np.array([cut.size for cut in cut_out])
     level = np.maximum(sums.bins.sum(axis=1), 0.5) / np.maximum(around.n_pixels - n_cut, 1)
-    rings_cut = around.ring[np.concatenate([np.empty(0, np.int32), *cut_out])]
-    owner = np.repeat(np.arange(len(cut_out)), n_cut)
+    rings_cut = [around.ring[cut] for cut in cut_out]
     weight = level.sum() * around.ring_sizes
-    weight -= np.bincount(rings_cut, level[owner], minlength=around.n_rings)
+    for each, rings in zip(level, rings_cut, strict=True):
+        weight -= each * np.bincount(rings, minlength=around.n_rings)
     profile, support = smooth_profile(ring_totals.astype(np.float64), weight, float(level.mean()))
     scales = frame_scales(sums.bins, around, profile, cut_out)
     factor = no_correction(around.tiles)
     if with_tiles:
         expected = around.tiles.expected(profile * scales.sum(axis=0))
-        lost = (profile * scales)[owner, rings_cut]
-        pixels = np.concatenate([np.empty(0, np.int32), *cut_out])
-        tiles = around.tiles.of(pixels)
-        expected -= np.bincount(tiles, lost, minlength=expected.size).reshape(expected.shape)
+        for cut, rings, scale in zip(cut_out, rings_cut, scales, strict=True):
+            around.tiles.drop(cut, (profile * scale)[rings], expected)
         factor = tile_correction(around.tiles.seen(sums.totals, around.usable), expected)
     photons = sums.bins.sum(axis=1).astype(np.float64)
     smooth = scales.astype(np.float32)

@@ -88,6 +88,8 @@ class Stretch:
         Histogram of the natural logarithm of the shape over usable pixels.
     rings
         Sharp rings of the background.
+    weights
+        Mean scale of every frame over the photons of the background; float64.
     """
 
     around: Surroundings
@@ -98,19 +100,16 @@ class Stretch:
     log_shape: FloatArray
     pixels: FloatArray
     rings: tuple[SharpRing, ...]
+    weights: FloatArray
     known_cuts: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
 
     def levels(self, number: int) -> Levels:
         """Return how many pixels of a frame have which background."""
-        return levels_of(self.log_shape, self.pixels, self._weight(number), self.tail)
-
-    def _weight(self, number: int) -> float:
-        scale = self.background.scales[number]
-        return float(np.average(scale, weights=self.background.profile))
+        return levels_of(self.log_shape, self.pixels, float(self.weights[number]), self.tail)
 
     def cuts(self, number: int, asked: float) -> tuple[float, float]:
         """Return what :func:`attainable` does for a frame, up to a hundredth of its scale."""
-        key = asked, round(math.log(self._weight(number)) / _CUT_STEP)
+        key = asked, round(math.log(self.weights[number]) / _CUT_STEP)
         if key not in self.known_cuts:
             weight = math.exp(key[1] * _CUT_STEP)
             levels = levels_of(self.log_shape, self.pixels, weight, self.tail)
@@ -256,7 +255,8 @@ def learn_stretch(
     known = tuple(crowd for crowd in crowds if crowd is not None)
     rings = find_sharp_rings(background, around)
     background = follow_rings(background, rings, placed, around, cut_out)
-    return Stretch(around, background, nodes, known, tail, log_shape, pixels, rings)
+    weights = background.scales @ background.profile / background.profile.sum()
+    return Stretch(around, background, nodes, known, tail, log_shape, pixels, rings, weights)
 
 
 def _look(
@@ -340,7 +340,8 @@ def _shape_histogram(background: Background, around: Surroundings) -> tuple[Floa
     values = np.log(np.maximum(shape, 1e-12))
     lowest, highest = float(values.min()) - 1e-3, float(values.max()) + 1e-3
     n_bins = max(1, math.ceil((highest - lowest) / _BIN))
-    counts, edges = np.histogram(
-        values, bins=n_bins, range=(lowest, highest), weights=tiles.pixels.astype(np.float64)
-    )
-    return 0.5 * (edges[1:] + edges[:-1]), counts
+    width = (highest - lowest) / n_bins
+    places = np.minimum(((values - lowest) / width).astype(np.int64), n_bins - 1)
+    middles = lowest + width * (np.arange(n_bins) + 0.5)
+    pixels: FloatArray = np.bincount(places, tiles.pixels, minlength=n_bins).astype(np.float64)
+    return middles, pixels

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from cxlsfind.kernels.background_maps import (
     drop_from_tiles,
+    drop_values,
     expect_tiles,
     list_tile_rings,
     sum_tiles,
@@ -66,6 +67,10 @@ class TileRings:
         result = np.zeros(self.shape)
         sum_tiles(totals, usable, self.stride, SIDE, result.ravel())
         return result
+
+    def drop(self, pixels: npt.NDArray[np.int32], values: FloatArray, sums: FloatArray) -> None:
+        """Take the values of canvas pixels from the sums of their tiles."""
+        drop_values(pixels, values, self.stride, SIDE, sums)
 
     def of(self, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Return the flat numbers of the tiles of canvas pixels."""
