@@ -342,6 +342,6 @@ def _shape_histogram(background: Background, around: Surroundings) -> tuple[Floa
     n_bins = max(1, math.ceil((highest - lowest) / _BIN))
     width = (highest - lowest) / n_bins
     places = np.minimum(((values - lowest) / width).astype(np.int64), n_bins - 1)
-    middles = lowest + width * (np.arange(n_bins) + 0.5)
+    middles: FloatArray = lowest + width * (np.arange(n_bins) + 0.5)
     pixels: FloatArray = np.bincount(places, tiles.pixels, minlength=n_bins).astype(np.float64)
     return middles, pixels
