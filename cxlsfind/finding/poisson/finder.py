@@ -185,11 +185,10 @@ class PoissonFinder:
     ) -> PoissonResult:
         settings, tail, around = self._settings, stretch.tail, stretch.around
         scale = stretch.background.scales[number]
-        levels = stretch.levels(number)
         cut, expected = stretch.cuts(number, settings.false_peaks)
         deep, _ = stretch.cuts(number, _DEEPER * settings.false_peaks)
         found = stretch.find(placed, number, self._scanner)
-        log_expected = tail.log_rates(found.at_nodes, found.background) + math.log(levels.n_pixels)
+        log_expected = tail.log_rates(found.at_nodes, found.background) + math.log(around.n_pixels)
         doubt = stretch.doubt(found, number)
         log_expected += doubt
         deepest = max(deep, cut)
@@ -211,9 +210,8 @@ class PoissonFinder:
         vain = is_far(found.position[replaced], measured.position, around.canvas.stride)
         log_expected[replaced[vain]] = np.inf
         pooled = log_expected <= math.log(MOST_COMMON)
-        score = judge_frame(
-            found.score, log_expected, levels, tail, float(doubt[pooled].max(initial=0.0))
-        )
+        nulls = stretch.nulls(number, float(doubt[pooled].max(initial=0.0)))
+        score = judge_frame(found.score, log_expected, around.n_pixels, nulls)
         peaks = measured.peaks[: settings.max_peaks]
         place_peaks(
             peaks,

@@ -10,7 +10,9 @@ whose distribution a Fourier transform gives: the p-value needs no calibration o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +34,9 @@ MOST_COMMON = 500.0
 _GRID = STEP * np.arange(N_STEPS)
 _GAIN = np.expm1(_GRID)
 
+#: No p-value is smaller.
+_RAREST = 1e-16
+
 
 @dataclass(frozen=True, slots=True)
 class HitScore:
@@ -52,8 +57,50 @@ class HitScore:
     log_bayes_factor: float
 
 
+@dataclass(frozen=True, eq=False)
+class NullStatistic:
+    """The statistic of blank frames of one background.
+
+    Parameters
+    ----------
+    density
+        Expected number of maxima by steps of the statistic.
+    """
+
+    density: FloatArray
+
+    @cached_property
+    def log_tail(self) -> FloatArray:
+        """Natural logarithm of the probability that a blank frame reaches each step."""
+        transform = np.fft.rfft(self.density)
+        distribution = np.fft.irfft(np.exp(transform - self.density.sum()), N_STEPS)
+        beyond = np.cumsum(np.maximum(distribution[::-1], 0.0))[::-1]
+        log_tail: FloatArray = np.log(np.clip(beyond, _RAREST, 1.0))
+        return log_tail
+
+    @cached_property
+    def gain(self) -> float:
+        """What the maxima of blank frames do to the odds on average, nats: it is no evidence."""
+        return float((self.density * _GAIN).sum())
+
+
+def null_statistic(levels: Levels, tail: NullTail, doubt: float) -> NullStatistic:
+    """Return the statistic of blank frames.
+
+    Parameters
+    ----------
+    doubt
+        By how much (log) more common false maxima may be, since the background is not known well.
+    """
+    share = _SPOTS / levels.n_pixels
+    return NullStatistic(math.exp(doubt) * _null_density(levels, tail, share))
+
+
 def judge_frame(
-    scores: FloatArray, log_expected: FloatArray, levels: Levels, tail: NullTail, doubt: float
+    scores: FloatArray,
+    log_expected: FloatArray,
+    n_pixels: float,
+    nulls: Sequence[tuple[float, NullStatistic]],
 ) -> HitScore:
     """Pool the local maxima of a frame.
 
@@ -63,22 +110,20 @@ def judge_frame(
         Log likelihood ratios of the local maxima.
     log_expected
         Natural logarithm of the false maxima expected per frame at least as significant.
-    doubt
-        By how much (log) more common false maxima may be, since the background is not known well.
+    n_pixels
+        Usable pixels.
+    nulls
+        Blank frames like this one, with their weights, which sum to one: logarithms are averaged.
     """
-    share = _SPOTS / levels.n_pixels
     pooled = scores[log_expected <= math.log(MOST_COMMON)]
-    statistic = float(pooled_gain(pooled, share).sum())
-    density = math.exp(doubt) * _null_density(levels, tail, share)
+    statistic = float(pooled_gain(pooled, _SPOTS / n_pixels).sum())
     # Half a step lower, so that rounding to the grid cannot make a statistic look rarer.
     first = int(np.searchsorted(_GRID, statistic - 0.5 * STEP))
-    beyond = 0.0
+    p_value = _RAREST
     if first < N_STEPS:
-        transform = np.fft.rfft(density)
-        distribution = np.fft.irfft(np.exp(transform - density.sum()), N_STEPS)
-        beyond = float(np.maximum(distribution[first:], 0.0).sum())
-    bayes = statistic - float((density * _GAIN).sum())
-    return HitScore(statistic, float(min(max(beyond, 1e-16), 1.0)), bayes)
+        p_value = math.exp(sum(weight * float(null.log_tail[first]) for weight, null in nulls))
+    bayes = statistic - sum(weight * null.gain for weight, null in nulls)
+    return HitScore(statistic, p_value, bayes)
 
 
 def _null_density(levels: Levels, tail: NullTail, share: float) -> FloatArray:

@@ -81,8 +81,10 @@ def attainable(asked: float, levels: Levels, tail: NullTail) -> tuple[float, flo
     passed += levels.pixels[~stepped].sum() / total * cuts
     eighths = np.rint(8.0 * levels.places[stepped]).astype(np.int64)
     pixels = np.bincount(eighths, levels.pixels[stepped]) if eighths.size else np.empty(0)
-    for eighth in np.flatnonzero(pixels).tolist():
-        passed += pixels[eighth] * _passed(tail, eighth, asked, total)
+    filled = np.flatnonzero(pixels)
+    if filled.size:
+        each = [_passed(tail, eighth, asked, total) for eighth in filled.tolist()]
+        passed += pixels[filled] @ np.array(each)
     fitting = passed <= _STEP_TOLERANCE * asked
     fitting[0] = True
     distance = np.where(fitting, np.abs(np.log(np.maximum(passed, 1e-30) / asked)), np.inf)

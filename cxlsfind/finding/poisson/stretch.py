@@ -28,6 +28,7 @@ from cxlsfind.finding.poisson.candidates import (
     strong_part,
 )
 from cxlsfind.finding.poisson.canvas import PlacedFrame
+from cxlsfind.finding.poisson.hits import NullStatistic, null_statistic
 from cxlsfind.finding.poisson.pairs import split_touching
 from cxlsfind.finding.poisson.peaks import PRIORS
 from cxlsfind.finding.poisson.rates import Levels, attainable, levels_of
@@ -62,6 +63,9 @@ _MARGIN = 0.03
 
 #: Frames whose scales differ by less than this (of the natural logarithm) share a cut.
 _CUT_STEP = 0.01
+
+#: The statistic of blank frames is had at scales this far apart (natural logarithm).
+_NULL_STEP = 0.05
 
 #: Relative variance of the background above which its doubt is passed on: a hundred photons, with
 #: which three photons in a spot are 3 % more common. And the most of it, nats.
@@ -102,6 +106,7 @@ class Stretch:
     rings: tuple[SharpRing, ...]
     weights: FloatArray
     known_cuts: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
+    known_nulls: dict[int, NullStatistic] = field(default_factory=dict)
 
     def levels(self, number: int) -> Levels:
         """Return how many pixels of a frame have which background."""
@@ -115,6 +120,25 @@ class Stretch:
             levels = levels_of(self.log_shape, self.pixels, weight, self.tail)
             self.known_cuts[key] = attainable(asked, levels, self.tail)
         return self.known_cuts[key]
+
+    def nulls(self, number: int, doubt: float) -> list[tuple[float, NullStatistic]]:
+        """Return the statistic of blank frames like one of the stretch, as weighted neighbours.
+
+        Parameters
+        ----------
+        doubt
+            As for :func:`null_statistic`.
+        """
+        if doubt > 0.0:
+            return [(1.0, null_statistic(self.levels(number), self.tail, doubt))]
+        place = math.log(self.weights[number]) / _NULL_STEP
+        lower = math.floor(place)
+        for step in {lower, lower + 1} - self.known_nulls.keys():
+            scale = math.exp(step * _NULL_STEP)
+            levels = levels_of(self.log_shape, self.pixels, scale, self.tail)
+            self.known_nulls[step] = null_statistic(levels, self.tail, 0.0)
+        part = place - lower
+        return [(1.0 - part, self.known_nulls[lower]), (part, self.known_nulls[lower + 1])]
 
     def doubt(self, found: Candidates, number: int) -> FloatArray:
         """Return by how much (log) more common candidates are for all that the background may be.
@@ -342,6 +366,6 @@ def _shape_histogram(background: Background, around: Surroundings) -> tuple[Floa
     n_bins = max(1, math.ceil((highest - lowest) / _BIN))
     width = (highest - lowest) / n_bins
     places = np.minimum(((values - lowest) / width).astype(np.int64), n_bins - 1)
-    middles: FloatArray = lowest + width * (np.arange(n_bins) + 0.5)
+    middles: FloatArray = lowest + width * (np.arange(n_bins, dtype=np.float64) + 0.5)
     pixels: FloatArray = np.bincount(places, tiles.pixels, minlength=n_bins).astype(np.float64)
     return middles, pixels
