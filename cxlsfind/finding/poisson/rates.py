@@ -21,7 +21,7 @@ _STEP_TOLERANCE = 1.25
 #: Cuts go no further than this above the number asked, lest parts of the detector with next to
 #: no background supply what the others cannot.
 _WIDEST_CUT = 5.0
-_N_CUTS = 80
+_CUTS = np.geomspace(1.0, _WIDEST_CUT, 80)
 
 #: Above this background steps are too fine to matter.
 _CONTINUOUS = 0.05
@@ -74,7 +74,7 @@ def attainable(asked: float, levels: Levels, tail: NullTail) -> tuple[float, flo
     -------
     The cut, and the false peaks per frame that it lets through.
     """
-    cuts = asked * np.geomspace(1.0, _WIDEST_CUT, _N_CUTS)
+    cuts = asked * _CUTS
     total = levels.n_pixels
     passed = np.zeros(len(cuts))
     stepped = tail.nodes[levels.places.astype(np.int64)] < _CONTINUOUS
@@ -98,6 +98,6 @@ def attainable(asked: float, levels: Levels, tail: NullTail) -> tuple[float, flo
 def _passed(tail: NullTail, eighth: int, asked: float, total: float) -> FloatArray:
     """Return the maxima per pixel that the cuts let through, at an eighth of a node."""
     log_cuts, log_passed = tail.passed(eighth / 8.0)
-    wanted = np.log(asked * np.geomspace(1.0, _WIDEST_CUT, _N_CUTS) / total)
+    wanted = np.log(asked * _CUTS / total)
     reached = np.searchsorted(log_cuts, wanted, side="right")
     return np.exp(np.where(reached > 0, log_passed[np.maximum(reached - 1, 0)], -np.inf))
