@@ -354,11 +354,11 @@ def test_liars_are_found(draw: Draw) -> None:
     assert find_lying(frames[:3], around, rough, *few).size == 0
 
 
-@pytest.mark.parametrize("share", [0.0, 0.02])
+@pytest.mark.parametrize(("share", "most"), [(0.0, 0.00125), (0.02, 0.03)])
 def test_charge_sharing_is_measured(
-    place: Callable[[np.ndarray], PlacedFrame], share: float
+    place: Callable[[np.ndarray], PlacedFrame], share: float, most: float
 ) -> None:
-    """Shared photons are told from chance neighbours."""
+    """Shared photons are told from chance neighbours; one step more is taken for caution."""
     generator = np.random.default_rng(8)
     around, _ = make_surroundings()
     frames = []
@@ -367,4 +367,14 @@ def test_charge_sharing_is_measured(
         shared = generator.binomial(counts, share)
         counts = (counts + np.roll(shared, 1)) * around.usable
         frames.append(place(counts))
-    assert measure_sharing(frames, around, nothing(40)) == share
+    assert share <= measure_sharing(frames, around, nothing(40)) <= most
+
+
+def test_a_few_photons_leave_charge_sharing_open(
+    place: Callable[[np.ndarray], PlacedFrame],
+) -> None:
+    """A frame of a few hundred photons without neighbours is taken to share some."""
+    generator = np.random.default_rng(8)
+    around, _ = make_surroundings()
+    frame = place(generator.poisson(0.0005 * around.usable))
+    assert 0.0 < measure_sharing([frame], around, nothing(1)) <= 0.01
