@@ -13,10 +13,18 @@ from typing import Any, Final, ParamSpec, TypeVar
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
+
+#: What the machine's processor can do beside its basic instructions, in the compiler's words.
+FEATURES: Final = frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
+
+#: Whether the machine picks 64 bytes in any order with one instruction.
+HAS_PERMUTE: Final = "+avx512vbmi" in FEATURES
 
 _WORD: Final = ir.IntType(64)
 _PAIR: Final = ir.VectorType(_WORD, 2)
+_BYTES: Final = ir.VectorType(ir.IntType(8), 64)
 #: The compiler cuts these 512 bits to the size of the machine's registers.
 _OCTET: Final = ir.VectorType(_WORD, 8)
 
@@ -53,6 +61,30 @@ def _emit_store(_: Any, builder: Any, __: Any, arguments: Any) -> None:
 def _emit_copy(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     target, source = arguments
     store(builder, load(builder, source, _PAIR), target)
+
+
+def _emit_copy_octet(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    target, source = arguments
+    store(builder, load(builder, source), target)
+
+
+def _pick(builder: Any, source: Any, order: Any) -> Any:
+    kind = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
+    permute = builder.module.declare_intrinsic("llvm.x86.avx512.permvar.qi.512", (), kind)
+    return builder.call(permute, [load(builder, address, _BYTES) for address in (source, order)])
+
+
+def _emit_pick(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    target, source, order = arguments
+    store(builder, _pick(builder, source, order), target)
+
+
+def _emit_repeat(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+    target, source, order, step, length = arguments
+    value = _pick(builder, source, order)
+    end = builder.add(target, length)
+    with cgutils.for_range_slice(builder, target, end, step, _WORD) as (address, _):
+        store(builder, value, address)
 
 
 def _emit_fill(_: Any, builder: Any, __: Any, arguments: Any) -> None:
@@ -146,6 +178,36 @@ def store8(target: np.uint64, word: np.uint64) -> None:
 @machine_code(_emit_copy)
 def copy16(target: np.uint64, source: np.uint64) -> None:
     """Copy 16 bytes: all are read before any is written."""
+
+
+@machine_code(_emit_copy_octet)
+def copy64(target: np.uint64, source: np.uint64) -> None:
+    """Copy 64 bytes: all are read before any is written."""
+
+
+@machine_code(_emit_pick)
+def pick64(target: np.uint64, source: np.uint64, order: np.uint64) -> None:
+    """Write some of 64 bytes; needs ``HAS_PERMUTE``.
+
+    Parameters
+    ----------
+    source, order
+        Addresses of the bytes, and of the 64 numbers of those that are written, a byte each.
+    """
+
+
+@machine_code(_emit_repeat)
+def repeat64(
+    target: np.uint64, source: np.uint64, order: np.uint64, step: np.uint64, length: np.uint64
+) -> None:
+    """Do the same again and again.
+
+    Parameters
+    ----------
+    step, length
+        Bytes from one copy to the next, and how many there are to write: each copy that begins
+        within ``length`` is whole.
+    """
 
 
 @machine_code(_emit_fill)

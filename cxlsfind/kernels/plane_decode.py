@@ -16,11 +16,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.kernels._jit import kernel
-from cxlsfind.kernels._memory import and_octets, fill64, load8, mask_octet, or_octets
+from cxlsfind.kernels._jit import kernel, kernel_part
+from cxlsfind.kernels._memory import and_octets, fill64, load8, mask_octet, or_octets, store8
 from cxlsfind.kernels.bits import lowest_one
-from cxlsfind.kernels.lz4 import SLACK, decode_block
-from cxlsfind.kernels.plane_pack import Target, list_negative, settle_full
+from cxlsfind.kernels.lz4 import MALFORMED, SLACK, decode_rows
+from cxlsfind.kernels.plane_pack import PixelLists, Target, list_negative, settle_full
 from cxlsfind.kernels.planes import Words
 
 #: Bytes before the first block.
@@ -62,7 +62,7 @@ class _Workspace(NamedTuple):
     special
         Of every word, the pixels that are not just copied.
     found, counts
-        Pixels with all bits set, and their counts.
+        Pixels with all bits set, and their counts; for twice as many pixels as a block has.
     """
 
     scratch: npt.NDArray[np.uint8]
@@ -99,6 +99,8 @@ class _Block(NamedTuple):
         Where the first plane is, and how far it is to the next; uint64, bytes.
     n_words, n_bits
         Size of the planes, and their number.
+    n_rows
+        Number of planes in memory, at least one; further ones are equal to the last of these.
     is_signed
         Whether the last plane holds signs.
     first_word, kept_bits
@@ -110,6 +112,7 @@ class _Block(NamedTuple):
     stride: np.uint64
     n_words: int
     n_bits: int
+    n_rows: int
     is_signed: bool
     first_word: int
     kept_bits: int
@@ -140,7 +143,7 @@ def decode_planes(
     if largest_block % (8 * elements.item_bytes) or largest_block > max(total, LARGEST_BLOCK):
         return False
     work = _make_workspace(largest_block, 8 * elements.item_bytes)
-    addresses = _Addresses(
+    frame = _Addresses(
         np.uint64(target.usable.ctypes.data),
         np.uint64(target.planes.ctypes.data),
         np.uint64(work.special.ctypes.data),
@@ -148,24 +151,33 @@ def decode_planes(
         np.uint64(8 * target.planes.shape[1]),
     )
     at, end = HEAD_BYTES, n_bytes - rest
+    n_found, room = 0, work.found.size >> 1
     for start in range(0, total - rest, largest_block):
         size = min(largest_block, total - rest - start)
         if end - at < 4:
             return False
         length = _big_endian(chunk, at, 4)
         at += 4 + length
-        if at > end or decode_block(chunk, at - length, length, work.scratch, size) != size:
+        if at > end:
             return False
-        block = _lay_out(size, start // elements.item_bytes, elements, work)
-        n_done, is_special = _settle_octets(block, addresses)
-        is_done = n_done == block.n_words and not is_special
-        if not is_done and not _settle_words(block, n_done, target, work):
-            return True
+        row = size // (8 * elements.item_bytes)
+        n_rows = decode_rows(chunk, at - length, length, work.scratch, size, row)
+        if n_rows == MALFORMED:
+            return False
+        block = _lay_out(row, n_rows, start // elements.item_bytes, elements, work)
+        n_done, is_special = _settle_octets(block, frame)
+        if is_special or n_done < block.n_words:
+            n_found = _settle_words(block, n_done, frame, target.lists, work, n_found)
+            if n_found > room:
+                if not settle_full(work.found[:n_found], work.counts, target):
+                    return True
+                n_found = 0
     if at != end:
         return False
     if rest:
-        n_done = int(np.int64(0))  # a literal would have the kernel compiled twice
-        _settle_words(_lay_out_rest(chunk, end, elements, work), n_done, target, work)
+        block = _lay_out_rest(chunk, end, elements, work)
+        n_found = _settle_words(block, 0, frame, target.lists, work, n_found)
+    settle_full(work.found[:n_found], work.counts, target)
     return True
 
 
@@ -181,39 +193,53 @@ def _big_endian(chunk: npt.NDArray[np.uint8], start: int, n_bytes: int) -> int:
 def _make_workspace(block_bytes: int, n_bits: int) -> _Workspace:
     # A plane that begins inside a word may touch one word more than it fills.
     width = block_bytes // (8 * n_bits) + 2
+    scratch = np.zeros(64 + block_bytes + SLACK, np.uint8)
+    # Eight words at once are fastest where they do not straddle what the processor fetches.
+    start = -scratch.ctypes.data & 63
     return _Workspace(
-        np.zeros(block_bytes + SLACK, np.uint8),
+        scratch[start : start + block_bytes + SLACK],
         np.zeros(n_bits * width, np.uint64),
         np.zeros(width, np.uint64),
-        np.zeros(64 * width, np.int32),
-        np.zeros(64 * width, np.uint32),
+        np.zeros(2 * 64 * width, np.int32),
+        np.zeros(2 * 64 * width, np.uint32),
     )
 
 
-@kernel
-def _lay_out(size: int, first_pixel: int, elements: Elements, work: _Workspace) -> _Block:
-    """Return the planes of a decoded block of ``size`` bytes, in step with the words."""
-    n_bits = 8 * elements.item_bytes
-    plane_bytes = size // n_bits
-    shift = first_pixel % 64 // 8
-    address, stride = np.uint64(work.scratch.ctypes.data), plane_bytes
-    if plane_bytes % 8 or shift:
-        stride = (shift + plane_bytes + 7) // 8 * 8
-        work.aligned[: n_bits * stride // 8] = 0
-        octets = work.aligned.view(np.uint8)
-        for plane in range(n_bits):
-            for at in range(plane_bytes):
-                octets[plane * stride + shift + at] = work.scratch[plane * plane_bytes + at]
+# A kernel that is called hands over arrays at the cost of a thousand bytes: what goes with every
+# block is written out in its place.
+
+
+@kernel_part
+def _lay_out(
+    row: int, n_rows: int, first_pixel: int, elements: Elements, work: _Workspace
+) -> _Block:
+    """Return the planes of a decoded block, ``n_rows`` of ``row`` bytes, in step with the words."""
+    shift = (first_pixel & 63) >> 3
+    stride = (shift + row + 7) & ~7
+    address = np.uint64(work.scratch.ctypes.data)
+    if stride != row:
+        _shift_rows(row, n_rows, shift, stride, work)
         address = np.uint64(work.aligned.ctypes.data)
     return _Block(
         address,
         np.uint64(stride),
-        stride // 8,
-        n_bits,
+        stride >> 3,
+        8 * elements.item_bytes,
+        n_rows,
         elements.is_signed,
-        first_pixel // 64,
+        first_pixel >> 6,
         8 * shift,
     )
+
+
+@kernel
+def _shift_rows(row: int, n_rows: int, shift: int, stride: int, work: _Workspace) -> None:
+    """Move rows of bytes behind ``shift`` bytes of zeros, ``stride`` from each other."""
+    octets = work.aligned.view(np.uint8)
+    octets[: n_rows * stride] = 0
+    for number in range(n_rows):
+        for at in range(row):
+            octets[number * stride + shift + at] = work.scratch[number * row + at]
 
 
 @kernel
@@ -234,6 +260,7 @@ def _lay_out_rest(
         np.uint64(8),
         1,
         n_bits,
+        n_bits,
         elements.is_signed,
         first_pixel // 64,
         first_pixel % 64,
@@ -253,76 +280,98 @@ def _settle_octets(block: _Block, frame: _Addresses) -> tuple[int, bool]:
     if block.kept_bits:
         return 0, False
     n_octets = block.n_words // 8
+    n_planes, n_rows = frame.n_planes, np.uint64(block.n_rows)
+    last = n_rows - _ONE
+    n_first = n_planes if n_planes < n_rows else n_rows
+    # The planes above those of the frame: all of them are among these rows.
+    above = n_planes if n_planes < last else last
+    n_above = n_rows - above if n_planes < block.n_bits else _NOTHING
     some = _NOTHING
     for octet in range(n_octets):
         step = np.uint64(64 * octet)
         place = np.uint64(8 * block.first_word) + step
         here, mask, special = block.address + step, frame.usable + place, frame.special + step
-        for plane in range(frame.n_planes):
-            result = frame.planes + place + plane * frame.stride
-            mask_octet(here + plane * block.stride, mask, result)
+        for plane in range(n_planes):
+            source = here + (plane if plane < last else last) * block.stride
+            mask_octet(source, mask, frame.planes + place + plane * frame.stride)
         fill64(special, _NOTHING)
-        and_octets(here, block.stride, frame.n_planes, mask, special)
-        n_others = np.uint64(block.n_bits) - frame.n_planes
-        others = here + frame.n_planes * block.stride
-        some |= or_octets(others, block.stride, n_others, mask, special)
+        and_octets(here, block.stride, n_first, mask, special)
+        some |= or_octets(here + above * block.stride, block.stride, n_above, mask, special)
     return 8 * n_octets, some != 0
 
 
-@kernel
-def _settle_words(block: _Block, n_done: int, target: Target, work: _Workspace) -> bool:
+@kernel_part
+def _settle_words(
+    block: _Block,
+    n_done: int,
+    frame: _Addresses,
+    lists: PixelLists,
+    work: _Workspace,
+    n_found: int,
+) -> int:
     """Settle, word by word, what is special among the first words of a block, and the rest.
+
+    Parameters
+    ----------
+    n_found
+        Pixels with all bits set so far.
 
     Returns
     -------
-    Whether there was room in the lists.
+    Their number with those of this block.
     """
-    usable, special, found, counts = target.usable, work.special, work.found, work.counts
+    special, found, counts = work.special, work.found, work.counts
     n_bits = block.n_bits - block.is_signed
-    n_found = 0
     for word in range(block.n_words):
         if word < n_done and special[word] == 0:
             continue
-        here = block.address + np.uint64(8 * word)
         place = block.first_word + word
-        good = usable[place]
+        good = load8(frame.usable + np.uint64(8 * place))
         if block.is_signed:
-            negative = load8(here + np.uint64(n_bits) * block.stride) & good
+            negative = _load_word(block, word, n_bits) & good
             good &= ~negative
             if negative != 0:
-                list_negative(negative, 64 * place, target.lists)
-        is_shared = word == 0 and block.kept_bits > 0
-        full = _merge_word(here, block.stride, n_bits, good, target.planes[:, place], is_shared)
+                list_negative(negative, 64 * place, lists)
+        full = _merge_word(block, word, n_bits, good, frame)
         while full != 0:
             bit = lowest_one(full)
             full &= full - _ONE
             found[n_found] = 64 * place + bit
-            counts[n_found] = _gather_bits(here, block.stride, n_bits, np.uint64(bit))
+            counts[n_found] = _gather_bits(block, word, n_bits, np.uint64(bit))
             n_found += 1
-    return settle_full(found[:n_found], counts, target)
+    return n_found
+
+
+@kernel
+def _load_word(block: _Block, word: int, plane: int) -> np.uint64:
+    row = np.uint64(min(plane, block.n_rows - 1))
+    return load8(block.address + row * block.stride + np.uint64(8 * word))
 
 
 @kernel
 def _merge_word(
-    here: np.uint64, stride: np.uint64, n_bits: int, good: np.uint64, result: Words, is_shared: bool
+    block: _Block, word: int, n_bits: int, good: np.uint64, frame: _Addresses
 ) -> np.uint64:
     """Write a word of all planes to the frame; return its pixels with all bits set."""
+    n_planes = int(frame.n_planes)
     over = _NOTHING
-    for plane in range(result.size, n_bits):
-        over |= load8(here + np.uint64(plane) * stride)
+    for plane in range(n_planes, n_bits):
+        over |= _load_word(block, word, plane)
     over &= good
     full = good
-    for plane in range(result.size):
-        value = load8(here + np.uint64(plane) * stride) & good | over
+    is_shared = word == 0 and block.kept_bits > 0
+    result = frame.planes + np.uint64(8 * (block.first_word + word))
+    for plane in range(n_planes):
+        value = _load_word(block, word, plane) & good | over
         full &= value
-        result[plane] = value | result[plane] if is_shared else value
+        store8(result, value | load8(result) if is_shared else value)
+        result += frame.stride
     return full
 
 
 @kernel
-def _gather_bits(here: np.uint64, stride: np.uint64, n_bits: int, bit: np.uint64) -> np.uint64:
+def _gather_bits(block: _Block, word: int, n_bits: int, bit: np.uint64) -> np.uint64:
     value = _NOTHING
     for plane in range(n_bits):
-        step = np.uint64(plane)
-        value |= (load8(here + step * stride) >> bit & _ONE) << step
+        value |= (_load_word(block, word, plane) >> bit & _ONE) << np.uint64(plane)
     return value
