@@ -13,9 +13,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from cxlsfind.kernels._jit import kernel, kernel_part
+from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels._memory import (
     HAS_PERMUTE,
     copy16,
@@ -50,83 +49,29 @@ _REPEAT: Final = np.array(
 _FILLED: Final = np.array([0] + [8 // n * n for n in range(1, 8)], np.uint64)
 
 
-@kernel_part
+@kernel
 def decode_block(
-    source: npt.NDArray[np.uint8], start: int, length: int, target: npt.NDArray[np.uint8], size: int
+    here: np.uint64, end: np.uint64, result: np.uint64, result_end: np.uint64, row: np.uint64
 ) -> int:
     """Decode a block.
 
+    If it consists of rows of the same length, those at its end need not be written that are all
+    the same.
+
     Parameters
     ----------
-    source, start, length
-        The block is ``source[start : start + length]``.
-    target, size
-        Result, at the beginning of ``target``: up to ``size`` bytes.
+    here, end
+        Address of the block, and the one behind it.
+    result, result_end
+        Address of the result, and the one behind the room for it.
+    row
+        Length of a row, bytes: the result is then as long as the room, a whole number of rows;
+        0 for other blocks, and to have everything written.
 
     Returns
     -------
-    Number of bytes of the result; ``MALFORMED`` for a block that is damaged or longer than
-    ``size``, and where a buffer lacks room.
-    """
-    return _decode_between(source, start, length, target, size, 0)
-
-
-@kernel_part
-def decode_rows(
-    source: npt.NDArray[np.uint8],
-    start: int,
-    length: int,
-    target: npt.NDArray[np.uint8],
-    size: int,
-    row: int,
-) -> int:
-    """Decode a block of rows of the same length, but not those at its end that are all the same.
-
-    Parameters
-    ----------
-    source, start, length, target, size
-        As above; the block gives exactly ``size`` bytes.
-    row
-        Length of a row; ``size`` is a multiple of it.
-
-    Returns
-    -------
-    Number of rows that were decoded: further ones are equal to the last of these. ``MALFORMED``
-    as above.
-    """
-    n = _decode_between(source, start, length, target, size, row)
-    return n // row if n >= 0 else MALFORMED
-
-
-@kernel_part
-def _decode_between(
-    source: npt.NDArray[np.uint8],
-    start: int,
-    length: int,
-    target: npt.NDArray[np.uint8],
-    size: int,
-    row: int,
-) -> int:
-    if start < 0 or length < 0 or size < 0:
-        return MALFORMED
-    if start + length + SLACK > source.size or size + SLACK > target.size:
-        return MALFORMED
-    first = np.uint64(source.ctypes.data) + np.uint64(start)
-    result = np.uint64(target.ctypes.data)
-    end, result_end = first + np.uint64(length), result + np.uint64(size)
-    return _decode(first, end, result, result_end, np.uint64(row))
-
-
-@kernel
-def _decode(
-    here: np.uint64, end: np.uint64, result: np.uint64, result_end: np.uint64, row: np.uint64
-) -> int:
-    """Decode the bytes at the addresses from ``here`` to ``end``.
-
-    Parameters
-    ----------
-    row
-        Not 0: stop behind a row to which all others are equal; the result must be complete.
+    Number of bytes that were written: whole rows, and further ones are equal to the last of
+    these. ``MALFORMED`` for a block that is damaged or that gives something else.
     """
     at = result
     while here < end:

@@ -16,10 +16,10 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.kernels._jit import kernel, kernel_part
-from cxlsfind.kernels._memory import and_octets, fill64, load8, mask_octet, or_octets, store8
+from cxlsfind.kernels._jit import kernel
+from cxlsfind.kernels._memory import load1, load8, settle_octet, store4, store8
 from cxlsfind.kernels.bits import lowest_one
-from cxlsfind.kernels.lz4 import MALFORMED, SLACK, decode_rows
+from cxlsfind.kernels.lz4 import MALFORMED, SLACK, decode_block
 from cxlsfind.kernels.plane_pack import PixelLists, Target, list_negative, settle_full
 from cxlsfind.kernels.planes import Words
 
@@ -30,6 +30,7 @@ LARGEST_BLOCK: Final = 1 << 20
 
 _NOTHING: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
+_EIGHT: Final = np.uint64(0xFF)
 
 
 class Elements(NamedTuple):
@@ -60,7 +61,7 @@ class _Workspace(NamedTuple):
     aligned
         Its planes, moved so that they are in step with the words of the frame.
     special
-        Of every word, the pixels that are not just copied.
+        Of every eight words, a bit for each with pixels that are not just copied.
     found, counts
         Pixels with all bits set, and their counts; for twice as many pixels as a block has.
     """
@@ -77,8 +78,8 @@ class _Addresses(NamedTuple):
 
     Parameters
     ----------
-    usable, planes, special
-        Addresses of the words of :class:`Target` and :class:`_Workspace`.
+    usable, planes, special, found, counts
+        Addresses of what :class:`Target` and :class:`_Workspace` hold.
     n_planes, stride
         Number of the frame's planes, and how far they are from each other, bytes.
     """
@@ -86,6 +87,8 @@ class _Addresses(NamedTuple):
     usable: np.uint64
     planes: np.uint64
     special: np.uint64
+    found: np.uint64
+    counts: np.uint64
     n_planes: np.uint64
     stride: np.uint64
 
@@ -137,8 +140,10 @@ def decode_planes(
         return False
     total = elements.number * elements.item_bytes
     rest = elements.number % 8 * elements.item_bytes
-    largest_block = _big_endian(chunk, 8, 4)
-    if _big_endian(chunk, 0, 8) != total or largest_block == 0:
+    # Addresses from here on: an array that is handed over has its references counted.
+    first = np.uint64(chunk.ctypes.data)
+    largest_block = _big_endian(first + np.uint64(8), 4)
+    if _big_endian(first, 8) != total or largest_block == 0:
         return False
     if largest_block % (8 * elements.item_bytes) or largest_block > max(total, LARGEST_BLOCK):
         return False
@@ -147,27 +152,36 @@ def decode_planes(
         np.uint64(target.usable.ctypes.data),
         np.uint64(target.planes.ctypes.data),
         np.uint64(work.special.ctypes.data),
+        np.uint64(work.found.ctypes.data),
+        np.uint64(work.counts.ctypes.data),
         np.uint64(target.planes.shape[0]),
         np.uint64(8 * target.planes.shape[1]),
     )
+    scratch = np.uint64(work.scratch.ctypes.data)
     at, end = HEAD_BYTES, n_bytes - rest
     n_found, room = 0, work.found.size >> 1
     for start in range(0, total - rest, largest_block):
         size = min(largest_block, total - rest - start)
         if end - at < 4:
             return False
-        length = _big_endian(chunk, at, 4)
+        length = _big_endian(first + np.uint64(at), 4)
         at += 4 + length
         if at > end:
             return False
         row = size // (8 * elements.item_bytes)
-        n_rows = decode_rows(chunk, at - length, length, work.scratch, size, row)
-        if n_rows == MALFORMED:
+        behind = first + np.uint64(at)
+        n_decoded = decode_block(
+            behind - np.uint64(length), behind, scratch, scratch + np.uint64(size), np.uint64(row)
+        )
+        if n_decoded == MALFORMED:
             return False
-        block = _lay_out(row, n_rows, start // elements.item_bytes, elements, work)
-        n_done, is_special = _settle_octets(block, frame)
-        if is_special or n_done < block.n_words:
-            n_found = _settle_words(block, n_done, frame, target.lists, work, n_found)
+        block = _lay_out(row, n_decoded // row, start // elements.item_bytes, elements, scratch)
+        if block.stride != np.uint64(row):
+            block = _shift_rows(block, row, work)
+        if _settle_octets(block, frame):
+            if elements.is_signed:
+                _list_negatives(block, frame, target.lists)
+            n_found = _settle_words(block, frame, n_found)
             if n_found > room:
                 if not settle_full(work.found[:n_found], work.counts, target):
                     return True
@@ -176,17 +190,19 @@ def decode_planes(
         return False
     if rest:
         block = _lay_out_rest(chunk, end, elements, work)
-        n_found = _settle_words(block, 0, frame, target.lists, work, n_found)
+        if elements.is_signed:
+            _list_negatives(block, frame, target.lists)
+        n_found = _settle_words(block, frame, n_found)
     settle_full(work.found[:n_found], work.counts, target)
     return True
 
 
 @kernel
-def _big_endian(chunk: npt.NDArray[np.uint8], start: int, n_bytes: int) -> int:
-    number = np.int64(0)
-    for at in range(start, start + n_bytes):
-        number = number << 8 | np.int64(chunk[at])
-    return int(number)
+def _big_endian(address: np.uint64, n_bytes: int) -> int:
+    number = _NOTHING
+    for at in range(n_bytes):
+        number = number << np.uint64(8) | load1(address + np.uint64(at))
+    return int(np.int64(number))
 
 
 @kernel
@@ -199,27 +215,19 @@ def _make_workspace(block_bytes: int, n_bits: int) -> _Workspace:
     return _Workspace(
         scratch[start : start + block_bytes + SLACK],
         np.zeros(n_bits * width, np.uint64),
-        np.zeros(width, np.uint64),
+        np.zeros(width // 8 + 1, np.uint64),
         np.zeros(2 * 64 * width, np.int32),
         np.zeros(2 * 64 * width, np.uint32),
     )
 
 
-# A kernel that is called hands over arrays at the cost of a thousand bytes: what goes with every
-# block is written out in its place.
-
-
-@kernel_part
+@kernel
 def _lay_out(
-    row: int, n_rows: int, first_pixel: int, elements: Elements, work: _Workspace
+    row: int, n_rows: int, first_pixel: int, elements: Elements, address: np.uint64
 ) -> _Block:
-    """Return the planes of a decoded block, ``n_rows`` of ``row`` bytes, in step with the words."""
+    """Return the planes of a block, ``n_rows`` of ``row`` bytes, as they should be in memory."""
     shift = (first_pixel & 63) >> 3
     stride = (shift + row + 7) & ~7
-    address = np.uint64(work.scratch.ctypes.data)
-    if stride != row:
-        _shift_rows(row, n_rows, shift, stride, work)
-        address = np.uint64(work.aligned.ctypes.data)
     return _Block(
         address,
         np.uint64(stride),
@@ -233,13 +241,24 @@ def _lay_out(
 
 
 @kernel
-def _shift_rows(row: int, n_rows: int, shift: int, stride: int, work: _Workspace) -> None:
-    """Move rows of bytes behind ``shift`` bytes of zeros, ``stride`` from each other."""
+def _shift_rows(block: _Block, row: int, work: _Workspace) -> _Block:
+    """Move rows of a block that are not in step with the words to where they are."""
+    stride, shift = np.int64(block.stride), block.kept_bits >> 3
     octets = work.aligned.view(np.uint8)
-    octets[: n_rows * stride] = 0
-    for number in range(n_rows):
+    octets[: block.n_rows * stride] = 0
+    for number in range(block.n_rows):
         for at in range(row):
             octets[number * stride + shift + at] = work.scratch[number * row + at]
+    return _Block(
+        np.uint64(work.aligned.ctypes.data),
+        block.stride,
+        block.n_words,
+        block.n_bits,
+        block.n_rows,
+        block.is_signed,
+        block.first_word,
+        block.kept_bits,
+    )
 
 
 @kernel
@@ -250,6 +269,7 @@ def _lay_out_rest(
     n_bits = 8 * elements.item_bytes
     first_pixel = elements.number // 8 * 8
     work.aligned[:n_bits] = 0
+    work.special[0] = 1
     for element in range(elements.number - first_pixel):
         at = start + element * elements.item_bytes
         for bit in range(n_bits):
@@ -268,48 +288,61 @@ def _lay_out_rest(
 
 
 @kernel
-def _settle_octets(block: _Block, frame: _Addresses) -> tuple[int, bool]:
+def _settle_octets(block: _Block, frame: _Addresses) -> bool:
     """Mask the lowest planes of a block, eight words at once, and copy them to the frame.
 
-    Pixels with bits in other planes (a sign is one), or with all bits set, are marked as special.
+    Words with pixels that have bits in other planes (a sign is one), or all bits set, are marked
+    as special, and so are words that are not among eight, or all where the first one is shared.
 
     Returns
     -------
-    Number of words that are done; whether there are special pixels.
+    Whether there are such words.
     """
-    if block.kept_bits:
-        return 0, False
-    n_octets = block.n_words // 8
-    n_planes, n_rows = frame.n_planes, np.uint64(block.n_rows)
-    last = n_rows - _ONE
-    n_first = n_planes if n_planes < n_rows else n_rows
+    n_rows, n_planes = np.uint64(block.n_rows), frame.n_planes
     # The planes above those of the frame: all of them are among these rows.
-    above = n_planes if n_planes < last else last
-    n_above = n_rows - above if n_planes < block.n_bits else _NOTHING
+    above = n_rows
+    if n_planes < np.uint64(block.n_bits):
+        above = n_planes if n_planes < n_rows else n_rows - _ONE
+    n_whole = 0 if block.kept_bits else block.n_words >> 3
     some = _NOTHING
-    for octet in range(n_octets):
+    for octet in range((block.n_words + 7) >> 3):
         step = np.uint64(64 * octet)
         place = np.uint64(8 * block.first_word) + step
-        here, mask, special = block.address + step, frame.usable + place, frame.special + step
-        for plane in range(n_planes):
-            source = here + (plane if plane < last else last) * block.stride
-            mask_octet(source, mask, frame.planes + place + plane * frame.stride)
-        fill64(special, _NOTHING)
-        and_octets(here, block.stride, n_first, mask, special)
-        some |= or_octets(here + above * block.stride, block.stride, n_above, mask, special)
-    return 8 * n_octets, some != 0
+        if octet < n_whole:
+            special = settle_octet(
+                block.address + step,
+                block.stride,
+                n_rows,
+                n_planes,
+                above,
+                frame.usable + place,
+                frame.planes + place,
+                frame.stride,
+            )
+        else:
+            special = _EIGHT >> np.uint64(max(8 * (octet + 1) - block.n_words, 0))
+        store8(frame.special + np.uint64(8 * octet), special)
+        some |= special
+    return bool(some != 0)
 
 
-@kernel_part
-def _settle_words(
-    block: _Block,
-    n_done: int,
-    frame: _Addresses,
-    lists: PixelLists,
-    work: _Workspace,
-    n_found: int,
-) -> int:
-    """Settle, word by word, what is special among the first words of a block, and the rest.
+@kernel
+def _list_negatives(block: _Block, frame: _Addresses, lists: PixelLists) -> None:
+    """List the pixels of a block with a negative number: those of special words."""
+    sign = block.n_bits - 1
+    for octet in range((block.n_words + 7) >> 3):
+        special = load8(frame.special + np.uint64(8 * octet))
+        while special != 0:
+            word = 8 * octet + lowest_one(special)
+            special &= special - _ONE
+            place = block.first_word + word
+            good = load8(frame.usable + np.uint64(8 * place))
+            list_negative(_load_word(block, word, sign) & good, 64 * place, lists)
+
+
+@kernel
+def _settle_words(block: _Block, frame: _Addresses, n_found: int) -> int:
+    """Settle the special words of a block, one by one; negative numbers count as nothing.
 
     Parameters
     ----------
@@ -320,25 +353,25 @@ def _settle_words(
     -------
     Their number with those of this block.
     """
-    special, found, counts = work.special, work.found, work.counts
     n_bits = block.n_bits - block.is_signed
-    for word in range(block.n_words):
-        if word < n_done and special[word] == 0:
-            continue
-        place = block.first_word + word
-        good = load8(frame.usable + np.uint64(8 * place))
-        if block.is_signed:
-            negative = _load_word(block, word, n_bits) & good
-            good &= ~negative
-            if negative != 0:
-                list_negative(negative, 64 * place, lists)
-        full = _merge_word(block, word, n_bits, good, frame)
-        while full != 0:
-            bit = lowest_one(full)
-            full &= full - _ONE
-            found[n_found] = 64 * place + bit
-            counts[n_found] = _gather_bits(block, word, n_bits, np.uint64(bit))
-            n_found += 1
+    for octet in range((block.n_words + 7) >> 3):
+        special = load8(frame.special + np.uint64(8 * octet))
+        while special != 0:
+            word = 8 * octet + lowest_one(special)
+            special &= special - _ONE
+            place = block.first_word + word
+            good = load8(frame.usable + np.uint64(8 * place))
+            if block.is_signed:
+                good &= ~_load_word(block, word, n_bits)
+            full = _merge_word(block, word, n_bits, good, frame)
+            while full != 0:
+                bit = lowest_one(full)
+                full &= full - _ONE
+                step = np.uint64(4 * n_found)
+                store4(frame.found + step, np.uint64(64 * place + bit))
+                count = _gather_bits(block, word, n_bits, np.uint64(bit))
+                store4(frame.counts + step, count)
+                n_found += 1
     return n_found
 
 
