@@ -19,12 +19,12 @@ from numba.extending import intrinsic
 #: What the machine's processor can do beside its basic instructions, in the compiler's words.
 FEATURES: Final = frozenset(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
 
-#: Whether the machine picks 64 bytes in any order with one instruction.
-HAS_PERMUTE: Final = "+avx512vbmi" in FEATURES
+#: Whether the machine picks 32 bytes in any order with one instruction.
+HAS_PERMUTE: Final = {"+avx512vbmi", "+avx512vl"} <= FEATURES
 
 _WORD: Final = ir.IntType(64)
 _PAIR: Final = ir.VectorType(_WORD, 2)
-_BYTES: Final = ir.VectorType(ir.IntType(8), 64)
+_BYTES: Final = ir.VectorType(ir.IntType(8), 32)
 #: The compiler cuts these 512 bits to the size of the machine's registers.
 _OCTET: Final = ir.VectorType(_WORD, 8)
 
@@ -68,14 +68,14 @@ def _emit_copy(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     store(builder, load(builder, source, _PAIR), target)
 
 
-def _emit_copy_octet(_: Any, builder: Any, __: Any, arguments: Any) -> None:
+def _emit_copy_bytes(_: Any, builder: Any, __: Any, arguments: Any) -> None:
     target, source = arguments
-    store(builder, load(builder, source), target)
+    store(builder, load(builder, source, _BYTES), target)
 
 
 def _pick(builder: Any, source: Any, order: Any) -> Any:
     kind = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
-    permute = builder.module.declare_intrinsic("llvm.x86.avx512.permvar.qi.512", (), kind)
+    permute = builder.module.declare_intrinsic("llvm.x86.avx512.permvar.qi.256", (), kind)
     return builder.call(permute, [load(builder, address, _BYTES) for address in (source, order)])
 
 
@@ -190,24 +190,24 @@ def copy16(target: np.uint64, source: np.uint64) -> None:
     """Copy 16 bytes: all are read before any is written."""
 
 
-@machine_code(_emit_copy_octet)
-def copy64(target: np.uint64, source: np.uint64) -> None:
-    """Copy 64 bytes: all are read before any is written."""
+@machine_code(_emit_copy_bytes)
+def copy32(target: np.uint64, source: np.uint64) -> None:
+    """Copy 32 bytes: all are read before any is written."""
 
 
 @machine_code(_emit_pick)
-def pick64(target: np.uint64, source: np.uint64, order: np.uint64) -> None:
-    """Write some of 64 bytes; needs ``HAS_PERMUTE``.
+def pick32(target: np.uint64, source: np.uint64, order: np.uint64) -> None:
+    """Write some of 32 bytes; needs ``HAS_PERMUTE``.
 
     Parameters
     ----------
     source, order
-        Addresses of the bytes, and of the 64 numbers of those that are written, a byte each.
+        Addresses of the bytes, and of the 32 numbers of those that are written, a byte each.
     """
 
 
 @machine_code(_emit_repeat)
-def repeat64(
+def repeat32(
     target: np.uint64, source: np.uint64, order: np.uint64, step: np.uint64, length: np.uint64
 ) -> None:
     """Do the same again and again.

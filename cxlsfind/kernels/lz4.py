@@ -18,13 +18,13 @@ from cxlsfind.kernels._jit import kernel
 from cxlsfind.kernels._memory import (
     HAS_PERMUTE,
     copy16,
-    copy64,
+    copy32,
     fill64,
     load1,
     load2,
     load8,
-    pick64,
-    repeat64,
+    pick32,
+    repeat32,
     store8,
 )
 
@@ -34,13 +34,13 @@ SLACK: Final = 64
 #: What :func:`decode_block` returns for a block that cannot be decoded.
 MALFORMED: Final = -1
 
-#: With a period of 1 to 63 bytes (a row each) the bytes that 64 in a row are equal to, and how many
-#: of the 64 end with a whole period. The first row is for what has no such period.
-_ORDER: Final = np.array([[at % (n or 64) for at in range(64)] for n in range(64)], np.uint8)
-_WHOLE: Final = np.array([0] + [64 // n * n for n in range(1, 64)], np.uint64)
+#: With a period of 1 to 31 bytes (a row each) the bytes that 32 in a row are equal to, and how many
+#: of the 32 end with a whole period. The first row is for what has no such period.
+_ORDER: Final = np.array([[at % (n or 32) for at in range(32)] for n in range(32)], np.uint8)
+_WHOLE: Final = np.array([0] + [32 // n * n for n in range(1, 32)], np.uint64)
 
-#: Matches longer than this are rare.
-_LONG: Final = np.uint64(64)
+#: Bytes that are copied at once; longer matches and literals are rare.
+_LONG: Final = np.uint64(32)
 
 #: What repeats the lowest 1 to 7 bytes of a word all over it, and how many bytes are then right.
 _REPEAT: Final = np.array(
@@ -82,11 +82,11 @@ def decode_block(
             here, n_literals = _long_length(here, end, n_literals)
         if n_literals > end - here or n_literals > result_end - at:
             return MALFORMED
-        copy64(at, here)
-        done = np.uint64(64)
+        copy32(at, here)
+        done = _LONG
         while done < n_literals:
-            copy64(at + done, here + done)
-            done += np.uint64(64)
+            copy32(at + done, here + done)
+            done += _LONG
         here += n_literals
         at += n_literals
         if here == end:  # the last sequence has no match
@@ -94,13 +94,19 @@ def decode_block(
             return MALFORMED if is_short else int(np.int64(at - result))
         if end - here < np.uint64(2):
             return MALFORMED
-        offset = load2(here)
+        offset, more = load2(here), load1(here + np.uint64(2))
         here += np.uint64(2)
+        # One byte more is as common as none: the processor need not guess.
         n_match = token & np.uint64(15)
-        if n_match == np.uint64(15):
+        has_more = (n_match + np.uint64(1)) >> np.uint64(4)
+        more &= np.uint64(0) - has_more
+        here += has_more
+        n_match += more + np.uint64(4)
+        if more == np.uint64(255):
             here, n_match = _long_length(here, end, n_match)
-        n_match += np.uint64(4)
         if offset == np.uint64(0) or offset > at - result or n_match > result_end - at:
+            return MALFORMED
+        if here >= end:
             return MALFORMED
         if (
             n_match > _LONG
@@ -176,19 +182,19 @@ def _repeat(at: np.uint64, offset: np.uint64, length: np.uint64) -> None:
 
 @kernel
 def repeat_by_vectors(at: np.uint64, offset: np.uint64, length: np.uint64) -> None:
-    """Do it with as few guesses of the processor as possible: most lengths are below 64 bytes."""
-    row = offset if offset < np.uint64(64) else np.uint64(0)
+    """Do it with as few guesses of the processor as possible: most lengths are up to 32 bytes."""
+    row = offset if offset < _LONG else np.uint64(0)
     origin = at - offset
-    order = np.uint64(_ORDER.ctypes.data) + (row << np.uint64(6))
+    order = np.uint64(_ORDER.ctypes.data) + row * _LONG
     if length <= _LONG:
-        pick64(at, origin, order)
+        pick32(at, origin, order)
     elif row != 0:
-        repeat64(at, origin, order, _WHOLE[row], length)
+        repeat32(at, origin, order, _WHOLE[row], length)
     else:
         done = np.uint64(0)
         while done < length:
-            copy64(at + done, origin + done)
-            done += np.uint64(64)
+            copy32(at + done, origin + done)
+            done += _LONG
 
 
 @kernel
