@@ -290,7 +290,7 @@ class FrameTable:
 
     def event(self, frame: int) -> EventId:
         """Return the event of a frame."""
-        return EventId(self.paths[int(self.path[frame])], tuple(int(d) for d in self.dims[frame]))
+        return EventId(self.paths[int(self.path[frame])], tuple(self.dims[frame].tolist()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from cxlsfind.geometry.layout import Layout, PanelWindow
 from cxlsfind.geometry.model import BadRegion, Geometry, Panel
 from cxlsfind.geometry.obstacles import panel_obstacles
 
-_BLOCK_ROWS: Final = 256
+_BLOCK_ROWS: Final = 32
 
 _T = TypeVar("_T", bound=np.generic)
 FloatArray = npt.NDArray[np.float64]

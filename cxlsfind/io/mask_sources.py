@@ -30,6 +30,9 @@ Numbers = npt.NDArray[np.int64]
 #: Bit 31 of a pixel mask marks pixels whose value the detector interpolates: they can be used.
 _TROUBLE_BITS = 0x7FFFFFFF
 
+#: Rows of a mask that are worked on together: they stay in a cache.
+_ROWS_AT_ONCE = 32
+
 
 @dataclass(frozen=True, slots=True)
 class MaskSource:
@@ -287,9 +290,13 @@ def _usable(array: npt.NDArray[Any], source: MaskSource) -> BoolArray:
         array = array.astype(np.int64)
     elif array.dtype.kind not in "bui":
         raise InputError(f"{source}: the mask holds {array.dtype}; expected integers")
-    bits = array.astype(np.uint32)  # negative numbers keep their bits
     good, bad = np.uint32(source.good_bits), np.uint32(source.bad_bits)
-    usable: BoolArray = ((bits & good) == good) & ((bits & bad) == 0)
+    usable: BoolArray = np.empty(array.shape, np.bool_)
+    # A few rows at a time: to get memory for whole images takes longer than the work.
+    for start in range(0, len(array), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        bits = array[rows].astype(np.uint32)  # negative numbers keep their bits
+        usable[rows] = ((bits & good) == good) & ((bits & bad) == 0)
     return usable
 
 

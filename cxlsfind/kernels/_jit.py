@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Callable
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Final, Literal, ParamSpec, TypeVar
 
 import numba
 
@@ -13,6 +15,27 @@ R = TypeVar("R")
 
 #: Compiled kernels are kept between runs unless this says otherwise (a read-only installation).
 _CACHE = os.environ.get("CXLSFIND_NUMBA_CACHE", "1") != "0"
+
+#: What Numba looks for to multiply matrices.
+_BLAS: Final = "scipy.linalg.cython_blas"
+
+
+def _leave_out_blas() -> None:
+    """Have Numba's functions of arrays loaded without the linear algebra of SciPy.
+
+    No kernel multiplies matrices, and SciPy's part takes as long to load as all of Numba.
+    """
+    modules: dict[str, Any] = sys.modules
+    if _BLAS in modules:
+        return
+    modules[_BLAS] = None  # to import it now is an error, which Numba takes for an answer
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del modules[_BLAS]
+
+
+_leave_out_blas()
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:

@@ -11,15 +11,12 @@ import numpy as np
 from llvmlite import ir
 from llvmlite.binding import llvm_version_info
 from numba.core import cgutils
-from numba.core.registry import cpu_target
 
-from cxlsfind.kernels._memory import load, machine_code, store
+from cxlsfind.kernels._memory import FEATURES, load, machine_code, store
 
 #: Whether the machine moves chosen elements of a vector together with one instruction, and the
 #: compiler knows how. Elsewhere that is done one by one, and slower than without vectors.
-HAS_COMPRESS: Final = llvm_version_info >= (
-    20,
-) and "+avx512vbmi2" in cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+HAS_COMPRESS: Final = llvm_version_info >= (20,) and "+avx512vbmi2" in FEATURES
 
 #: Pixels of a word; the most keys that one call writes.
 LANES: Final = 64

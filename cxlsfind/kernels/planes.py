@@ -16,6 +16,9 @@ from cxlsfind.kernels.bits import count_ones, lowest_one
 _NOTHING: Final = np.uint64(0)
 _ONE: Final = np.uint64(1)
 
+#: Words that are worked on together where that is faster.
+_AT_ONCE: Final = 512
+
 Words = npt.NDArray[np.uint64]
 #: Shape (planes, words).
 Planes = npt.NDArray[np.uint64]
@@ -153,16 +156,22 @@ def count_full(planes: Planes, n_planes: int, enough: int) -> int:
     Once there are more than ``enough`` they are counted no further.
     """
     total = 0
-    for word in range(planes.shape[1]):
-        every = planes[0, word]
+    every = np.empty(_AT_ONCE, np.uint64)
+    for start in range(0, planes.shape[1], _AT_ONCE):
+        size = min(_AT_ONCE, planes.shape[1] - start)
+        # Plain loops over words, which the compiler turns into vectors.
+        for word in range(size):
+            every[word] = planes[0, start + word]
         for plane in range(1, n_planes):
-            every &= planes[plane, word]
+            for word in range(size):
+                every[word] &= planes[plane, start + word]
         for plane in range(n_planes, planes.shape[0]):
-            every |= planes[plane, word]
-        if every != 0:
-            total += count_ones(every)
-            if total > enough:
-                break
+            for word in range(size):
+                every[word] |= planes[plane, start + word]
+        for word in range(size):
+            total += count_ones(every[word])
+        if total > enough:
+            break
     return total
 
 

@@ -7,20 +7,14 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from typing import TYPE_CHECKING, Self
 
 from cxlsfind.parallel.speech import say
 from cxlsfind.writers.blocks import BlockOutput
 from cxlsfind.writers.collect import INDEXABLE_PEAKS
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 #: Seconds between lines in a log; CrystFEL's interval.
 _LINE_INTERVAL_S = 5.0
@@ -82,15 +76,7 @@ class ProgressDisplay:
         self._is_shown = is_shown
         self._bar: Progress | None = None
         if is_shown and sys.stderr is not None and sys.stderr.isatty():
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("{task.fields[rate]:.1f} images/sec"),
-                TimeRemainingColumn(),
-                console=Console(stderr=True),
-                transient=True,
-            )
+            self._bar = _new_bar()
             self._task = self._bar.add_task("images", total=total, rate=0.0)
         self.start_clock()
 
@@ -127,3 +113,25 @@ class ProgressDisplay:
             self._last_line = now
             left = (self._total - done) / rate
             say(f"{counts.sentence()}, {rate:.1f} images/sec, about {left:.0f} s left.")
+
+
+def _new_bar() -> Progress:
+    # Only for a terminal: it takes as long to load as a hundred frames.
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]:.1f} images/sec"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

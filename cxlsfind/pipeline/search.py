@@ -351,6 +351,8 @@ def _result(
 
 
 def _add_resolution(run: Run, peaks: PeakArray, header: FrameHeader) -> None:
+    if len(peaks) == 0:  # as of most frames
+        return
     for panel in np.unique(peaks["panel"]).tolist():
         here = peaks["panel"] == panel
         peaks["inverse_d"][here] = inverse_d(

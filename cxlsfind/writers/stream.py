@@ -240,6 +240,8 @@ def _header_line(name: str, value: HeaderValue) -> str:
 
 
 def _rows(peaks: PeakArray, geometry: Geometry) -> list[str]:
+    if len(peaks) == 0:  # as of most frames
+        return []
     names = [panel.name for panel in geometry.panels]
     columns = (peaks[name].tolist() for name in ("fs", "ss", "inverse_d", "intensity", "panel"))
     return [
@@ -253,6 +255,8 @@ def peak_resolution(peaks: PeakArray) -> float:
 
     From 100 peaks on, the highest fiftieth is left out as outliers.
     """
+    if len(peaks) == 0:  # as of most frames
+        return 0.0
     known = np.sort(peaks["inverse_d"][np.isfinite(peaks["inverse_d"])])
     if len(known) == 0:
         return 0.0

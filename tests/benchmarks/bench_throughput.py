@@ -72,14 +72,17 @@ p0/ss = y
 def unpack_lz4(chunk: npt.NDArray[np.uint8], size: int, scratch: npt.NDArray[np.uint8]) -> int:
     """Decode the blocks of a chunk of ``size`` bytes one after the other into the same place."""
     block, at = scratch.size - SLACK, 12
+    first, result = np.uint64(chunk.ctypes.data), np.uint64(scratch.ctypes.data)
     for start in range(0, size, block):
         length = 0
         for byte in range(at, at + 4):
             length = length << 8 | np.int64(chunk[byte])
-        wanted = min(block, size - start)
-        if decode_block(chunk, at + 4, length, scratch, wanted) != wanted:
-            return -1
         at += 4 + length
+        wanted, end = min(block, size - start), first + np.uint64(at)
+        result_end = result + np.uint64(wanted)
+        here, no_rows = end - np.uint64(length), np.uint64(0)
+        if decode_block(here, end, result, result_end, no_rows) != wanted:
+            return -1
     return at
 
 

@@ -9,10 +9,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxlsfind.kernels.lz4 import MALFORMED, SLACK, decode_block
+from cxlsfind.kernels._memory import HAS_PERMUTE
+from cxlsfind.kernels.lz4 import (
+    MALFORMED,
+    SLACK,
+    decode_block,
+    repeat_by_vectors,
+    repeat_by_words,
+)
 
 PAGE = mmap.PAGESIZE
 ROOM = 4096
@@ -36,12 +44,14 @@ class GuardedBuffer:
 SOURCE, TARGET = GuardedBuffer(), GuardedBuffer()
 
 
-def _decode(block: bytes, size: int) -> bytes | None:
-    """Decode a block between guards; bytes before the target and in the source must stay."""
+def _decode(block: bytes, size: int, row: int = 0) -> bytes | None:
+    """Decode a block between guards, as far as that goes; the source must stay."""
     source, target = SOURCE.last(len(block) + SLACK), TARGET.last(size + SLACK)
     source[:] = 255
     source[: len(block)] = np.frombuffer(block, np.uint8)
-    n = decode_block(source, 0, len(block), target, size)
+    here, result = np.uint64(source.ctypes.data), np.uint64(target.ctypes.data)
+    end, result_end = here + np.uint64(len(block)), result + np.uint64(size)
+    n = decode_block(here, end, result, result_end, np.uint64(row))
     assert source[: len(block)].tobytes() == block
     assert (source[len(block) :] == 255).all()
     return None if n == MALFORMED else target[:n].tobytes()
@@ -95,13 +105,86 @@ def test_random_bytes(naive_lz4: ModuleType, block: bytes, size: int) -> None:
     assert _decode(block, size) == naive_lz4.decode(block, size)
 
 
-def test_buffers_without_room_are_refused() -> None:
-    source, target = np.zeros(5 + SLACK, np.uint8), np.zeros(9 + SLACK, np.uint8)
-    source[0] = 4 << 4
-    assert decode_block(source, 0, 5, target, 9) == 4
-    assert decode_block(source, 0, 5, target, 10) == MALFORMED
-    assert decode_block(source[:-1], 0, 5, target, 9) == MALFORMED
-    assert decode_block(source, 1, 5, target, 9) == MALFORMED
-    assert decode_block(source, -1, 5, target, 9) == MALFORMED
-    assert decode_block(source, 0, -1, target, 9) == MALFORMED
-    assert decode_block(source, 0, 5, target, -1) == MALFORMED
+def _decode_rows(block: bytes, size: int, row: int) -> tuple[int, bytes] | None:
+    """Decode rows; return how many were written, and all of them."""
+    written = _decode(block, size, row)
+    if written is None:
+        return None
+    n_rows, rest = divmod(len(written), row)
+    assert rest == 0
+    assert 1 <= n_rows <= size // row
+    return n_rows, written + written[-row:] * (size // row - n_rows)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> tuple[bytes, int]:
+    """Draw rows of the same length, of which the last ones are often the same, and that length."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    row = int(rng.choice([1, 2, 7, 24, 64, 66, 96]))
+    bits = rng.random((int(rng.integers(1, 24)), row)) < rng.choice([0.0, 0.05, 0.5])
+    lines = bits.astype(np.uint8)
+    if rng.random() < 0.5:  # the same inside a row again and again
+        period = int(rng.integers(1, row + 1))
+        lines[:] = lines[:, np.arange(row) % period]
+    lines[int(rng.integers(0, len(lines))) :] = lines[-1]
+    if rng.random() < 0.2:  # but for a few bytes at the end
+        lines[-1, -int(rng.integers(1, 6)) :] = 7
+    return lines.tobytes(), row
+
+
+@settings(max_examples=500)
+@given(content=rows())
+def test_rows(naive_lz4: ModuleType, content: tuple[bytes, int]) -> None:
+    data, row = content
+    decoded = _decode_rows(naive_lz4.compress(data), len(data), row)
+    assert decoded is not None
+    assert decoded[1] == data
+
+
+@settings(max_examples=500)
+@given(content=rows(), data=st.data())
+def test_damaged_rows(
+    naive_lz4: ModuleType, content: tuple[bytes, int], data: st.DataObject
+) -> None:
+    whole, row = content
+    damaged = bytearray(naive_lz4.compress(whole))
+    # Most often where it ends: there the decoder looks ahead.
+    near_end = max(0, len(damaged) - 16)
+    for _ in range(data.draw(st.integers(1, 3))):
+        first = data.draw(st.sampled_from([0, near_end]))
+        place = data.draw(st.integers(first, len(damaged) - 1))
+        damaged[place] = data.draw(st.sampled_from([0, 1, 15, 16, 80, 96, 240, 255]))
+    cut = bytes(damaged[: data.draw(st.sampled_from([len(damaged), len(damaged) - 1]))])
+    expected = naive_lz4.decode(cut, len(whole))
+    decoded = _decode_rows(cut, len(whole), row)
+    if expected is None or len(expected) != len(whole):
+        assert decoded is None
+    else:
+        assert decoded is not None
+        assert decoded[1] == expected
+
+
+def test_equal_rows_at_the_end_are_left_out(naive_lz4: ModuleType) -> None:
+    row = bytes(range(100, 196))
+    for n_before in (0, 1, 2, 5):
+        data = bytes(range(96)) * n_before + row * 30
+        decoded = _decode_rows(naive_lz4.compress(data), len(data), len(row))
+        assert decoded is not None
+        assert decoded[0] == n_before + 1
+        assert decoded[1] == data
+
+
+@pytest.mark.parametrize("repeat", [repeat_by_words, repeat_by_vectors])
+def test_repeats(repeat: Any) -> None:
+    if repeat is repeat_by_vectors and not HAS_PERMUTE:
+        pytest.skip("the processor cannot")
+    rng = np.random.default_rng(3)
+    for offset in (*range(1, 70), 100, 300):
+        for length in (*range(1, 70), 127, 128, 129, 300):
+            target = TARGET.last(300 + length + SLACK)
+            target[:300] = np.frombuffer(rng.bytes(300), np.uint8)
+            before = target[:300].copy()
+            repeat(np.uint64(target.ctypes.data + 300), np.uint64(offset), np.uint64(length))
+            expected = [before[300 - offset + at % offset] for at in range(length)]
+            assert target[300 : 300 + length].tolist() == expected
+            assert (target[:300] == before).all()
