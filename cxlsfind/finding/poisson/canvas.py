@@ -135,8 +135,9 @@ def build_canvas(layout: Layout) -> Canvas:
         row += window.height + PAD
     place = np.full(layout.n_pixels, -1, np.int32)
     for number, window in enumerate(layout.windows):
-        ss, fs = np.meshgrid(np.arange(window.height), np.arange(window.width), indexing="ij")
-        place[window.start + ss * window.stride + fs] = (
-            (windows[number, 4] + ss) * stride + PAD + fs
-        )
+        first = np.arange(PAD, PAD + window.width, dtype=np.int32)
+        # Row by row: memory for maps of whole panels takes longer to get than to fill.
+        for ss in range(window.height):
+            at = window.start + ss * window.stride
+            place[at : at + window.width] = first + (windows[number, 4] + ss) * stride
     return Canvas(stride, row, windows, place)
