@@ -3,15 +3,24 @@
 Photons are split binomially, so that the two parts are independent counts of the same scene. A
 peak found in the small part is confirmed if the box that holds its pixels, 3x3 to 7x7, exceeds the
 background in the large part, with a probability below ``--confirm`` by chance. No label is needed:
-false peaks are confirmed no more often than that, so that the peaks that are not confirmed should
-be no more than the false peaks asked for. For comparison, peaks found on frames of independent
-photons with the same smooth background, where all are false. Every run draws a fresh seed and
-prints it.
+false peaks are confirmed no more often than that.
+
+The peaks that are not confirmed are the false ones and the real ones with too few photons left,
+so that they say no more than how many are false at most. Photons beyond chance are asked for less
+strictly (``--judge``) to estimate how many are false: every peak without counts as one over the
+probability that a false one has none, which makes up for the false ones that have some by chance.
+
+For comparison, two replicas whose photons are independent and whose background is the smooth one
+of the frame: one with nothing else, where all peaks are false and the estimate should give their
+number; and one with weak spots (``--spots``), where a peak is false if its box holds no photon of
+them. Every run draws a fresh seed and prints it.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -31,6 +40,7 @@ from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
 DATASET = "/entry/data/data"
+Image = npt.NDArray[np.int64]
 
 #: Pixel size, metres, and beam centre (fs, ss): the point about which the frame is symmetric.
 FRAMES = {
@@ -43,9 +53,21 @@ _LARGEST = 60000
 #: Half the sides of the ring of pixels that tell the background around a peak, px.
 _HOLE_HALF, _RING_HALF = 4, 10
 
+#: Half the side of the window in which a photon of a weak spot makes a peak true, and the spots'
+#: standard deviation, px; and by how many powers of ten resolution makes them weaker.
+_TRUE_HALF, _SPOT_PX, _DECADES = 3, 0.6, 3.0
 
 #: Cells of the smooth background, and what makes a 7x7 box too bright for it.
 _CELL_PX, _SECTORS, _BRIGHT = 60, 12, 6.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Photons to be searched, those in which peaks are looked up, and those of spots if known."""
+
+    part: Image
+    rest: Image
+    spots: Image | None
 
 
 def whole_panel(shape: tuple[int, int], pixel_m: float, centre: tuple[float, float]) -> Geometry:
@@ -76,15 +98,36 @@ def whole_panel(shape: tuple[int, int], pixel_m: float, centre: tuple[float, flo
     )
 
 
-def confirmed(
-    counts: npt.NDArray[np.int64],
+@dataclass(frozen=True, slots=True, eq=False)
+class Boxes:
+    """Photons in boxes, and what their surroundings let expect there."""
+
+    seen: FloatArray
+    expected: FloatArray
+
+    def confirmed(self, level: float) -> npt.NDArray[np.bool_]:
+        """Tell which hold more than the surroundings, with less than a probability by chance."""
+        sure: npt.NDArray[np.bool_] = poisson.sf(self.seen - 1, self.expected) < level
+        return sure
+
+    def n_false(self, level: float) -> float:
+        """Return how many of the boxes hold nothing but background, as far as counts tell.
+
+        On average no less than there are: the others can only add to it.
+        """
+        # The most photons that do not confirm a box.
+        most = poisson.isf(level, self.expected)
+        return float((~self.confirmed(level) / poisson.cdf(most, self.expected)).sum())
+
+
+def look_up(
+    counts: Image,
     usable: npt.NDArray[np.bool_],
     fs: FloatArray,
     ss: FloatArray,
     n_pixels: npt.NDArray[np.integer],
-    level: float,
-) -> npt.NDArray[np.bool_]:
-    """Tell which places hold significantly more photons in their boxes than there are around."""
+) -> Boxes:
+    """Count the photons in the boxes of places, and around them."""
     half = np.clip(np.ceil((np.sqrt(n_pixels) - 1.0) / 2.0), 1, 3).astype(int)
     edge = _RING_HALF
     padded = [np.pad(image, edge) for image in (counts * usable, usable)]
@@ -99,12 +142,11 @@ def confirmed(
     seen = [(window * in_box).sum(axis=(1, 2)) for window in windows]
     around = [(window * (away > _HOLE_HALF)).sum(axis=(1, 2)) for window in windows]
     background = (around[0] + 0.5) / np.maximum(around[1], 1.0)
-    sure: npt.NDArray[np.bool_] = poisson.sf(seen[0] - 1, background * seen[1]) < level
-    return sure
+    return Boxes(seen[0], background * seen[1])
 
 
 def smooth_background(
-    counts: npt.NDArray[np.int64],
+    counts: Image,
     usable: npt.NDArray[np.bool_],
     radius: FloatArray,
     angle: FloatArray,
@@ -127,10 +169,85 @@ def _sums(image: npt.NDArray[np.generic], half: int) -> FloatArray:
     return sums
 
 
+def thin(counts: Image, part: float, generator: np.random.Generator) -> Image:
+    """Return every photon with a probability."""
+    where = np.nonzero(counts)
+    thinned = np.zeros_like(counts)
+    thinned[where] = generator.binomial(counts[where], part)
+    return thinned
+
+
+def scatter(smooth: FloatArray, generator: np.random.Generator) -> Image:
+    """Return independent photons with a mean per pixel."""
+    mass = np.cumsum(smooth)
+    photons = generator.random(generator.poisson(mass[-1])) * mass[-1]
+    pixels = np.searchsorted(mass, photons, side="right")
+    return np.bincount(pixels, minlength=smooth.size).reshape(smooth.shape)
+
+
+def draw_spots(
+    usable: npt.NDArray[np.bool_], number: int, mean: float, generator: np.random.Generator
+) -> Image:
+    """Return the photons of spots anywhere, with Wilson intensities that fall with resolution."""
+    means = mean * 10.0 ** -generator.uniform(0.0, _DECADES, number)
+    photons = generator.poisson(generator.exponential(means))
+    middle = np.repeat(generator.random((number, 2)) * usable.shape, photons, axis=0)
+    row, column = np.floor(generator.normal(middle, _SPOT_PX)).astype(int).T
+    height, width = usable.shape
+    inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    counts = np.zeros(usable.shape, np.int64)
+    np.add.at(counts, (row[inside], column[inside]), 1)
+    return counts * usable
+
+
 def measure(
-    name: str, asked: list[float], options: argparse.Namespace, generator: np.random.Generator
+    scene: str,
+    finder: PoissonFinder,
+    maker: PlaneMaker,
+    usable: npt.NDArray[np.bool_],
+    draw: Callable[[], Split],
+    wanted: float,
+    splits: int,
+    options: argparse.Namespace,
+    generator: np.random.Generator,
 ) -> None:
-    """Print the lines of one frame."""
+    """Print the line of one scene and number of false peaks."""
+    words = mask_words(usable.ravel())
+    control = np.flatnonzero(~binary_dilation(~usable, iterations=6))
+    found, not_sure, hits, expected, photons = 0, 0, 0, 0.0, 0.0
+    random, judged, true = [], [], []
+    for _ in range(splits):
+        split = draw()
+        photons += split.part.sum() / usable.sum() / splits
+        image = split.part.astype(np.uint16).ravel()
+        result = finder.find_block([maker.from_array(image, words)]).frames[0]
+        peaks = result.peaks[: result.n_peaks]
+        found += len(peaks)
+        hits += result.is_hit
+        expected += result.expected_false
+        boxes = look_up(split.rest, usable, peaks["fs"], peaks["ss"], peaks["n_pixels"])
+        not_sure += int((~boxes.confirmed(options.confirm)).sum())
+        judged.append(boxes.n_false(options.judge))
+        if split.spots is not None:
+            around = _sums(split.spots, _TRUE_HALF)
+            true.append((around[peaks["ss"].astype(int), peaks["fs"].astype(int)] == 0).sum())
+        pick = generator.choice(control, 200)
+        places = pick % usable.shape[1] + 0.5, pick // usable.shape[1] + 0.5
+        boxes = look_up(split.rest, usable, *places, np.full(len(pick), 9))
+        random.append(boxes.confirmed(options.confirm).mean())
+    confirmed, allowed = (1 - each / max(found, 1) for each in (not_sure, wanted * splits))
+    print(
+        f"{scene:26s} {wanted:5g} {expected / splits:6.2f} {splits:6d} {photons:8.2g} "
+        f"{found / splits:7.1f} {not_sure / splits:12.2f} {(not_sure + 1) ** 0.5 / splits:5.2f} "
+        f"{confirmed:10.4f} {max(0.0, allowed):9.4f} "
+        f"{np.mean(random):10.4f} {np.mean(judged):9.2f} {np.std(judged) / splits**0.5:5.2f} "
+        f"{np.mean(true) if true else np.nan:6.2f} {hits:5d}",
+        flush=True,
+    )
+
+
+def compare(name: str, options: argparse.Namespace, generator: np.random.Generator) -> None:
+    """Print the lines of one frame and of its replicas."""
     with h5py.File(REAL / name) as file:
         raw = file[DATASET][0]
     height, width = raw.shape
@@ -143,66 +260,56 @@ def measure(
     counts = np.where(usable, raw, 0).astype(np.int64)
     ss, fs = np.mgrid[0:height, 0:width] + 0.5
     maker = PlaneMaker(raw.size, bad_values(geometry, layout))
-    words = mask_words(usable.ravel())
     x, y = fs - centre[0], ss - centre[1]
     smooth = smooth_background(counts, usable, np.hypot(x, y), np.arctan2(y, x))
-    control = ~binary_dilation(~usable, iterations=6)
-    photons = counts[usable].mean() * options.part
-    for wanted in asked:
-        finder = PoissonFinder(
-            PoissonSettings(false_peaks=wanted), geometry, layout, usable.ravel()
-        )
-        found, sure, hits, random, expected, replica = [], 0, 0, [], 0.0, 0
-        for _ in range(options.splits):
-            part = generator.binomial(counts, options.part)
-            rest = counts - part
-            image = part.astype(np.uint16).ravel()
-            result = finder.find_block([maker.from_array(image, words)]).frames[0]
-            peaks = result.peaks[: result.n_peaks]
-            found.append(len(peaks))
-            hits += result.is_hit
-            expected += result.expected_false
-            where = peaks["fs"], peaks["ss"], peaks["n_pixels"]
-            sure += int(confirmed(rest, usable, *where, options.confirm).sum())
-            pick = generator.choice(np.flatnonzero(control), 200)
-            image = generator.poisson(options.part * smooth).astype(np.uint16).ravel()
-            replica += finder.find_block([maker.from_array(image, words)]).frames[0].n_peaks
-            places = pick % width + 0.5, pick // width + 0.5
-            sharp = np.full(len(pick), 9)
-            random.append(confirmed(rest, usable, *places, sharp, options.confirm).mean())
-        total, not_sure = sum(found), sum(found) - sure
-        print(
-            f"{name:26s} {wanted:5g} {expected / options.splits:6.2f} {options.splits:6d} "
-            f"{photons:8.2g} "
-            f"{total / options.splits:7.1f} {not_sure / options.splits:12.2f} "
-            f"{(not_sure + 1) ** 0.5 / options.splits:5.2f} {sure / max(total, 1):10.4f} "
-            f"{max(0.0, 1 - wanted * options.splits / max(total, 1)):9.4f} "
-            f"{np.mean(random):10.4f} {replica / options.splits:9.2f} {hits:5d}",
-            flush=True,
-        )
+
+    def split_frame() -> Split:
+        part = thin(counts, options.part, generator)
+        return Split(part, counts - part, None)
+
+    def split_replica(number: int) -> Split:
+        spots = draw_spots(usable, number, options.spot_photons, generator)
+        background = scatter(smooth, generator)
+        bragg, part = (thin(each, options.part, generator) for each in (spots, background))
+        return Split(part + bragg, background + spots - part - bragg, bragg)
+
+    scenes = {
+        name: (split_frame, options.splits),
+        "  smooth background": (lambda: split_replica(0), options.replicas),
+        "  and weak spots": (lambda: split_replica(options.spots), options.replicas),
+    }
+    for wanted in options.asked:
+        settings = PoissonSettings(false_peaks=wanted)
+        finder = PoissonFinder(settings, geometry, layout, usable.ravel())
+        for scene, (draw, splits) in scenes.items():
+            measure(scene, finder, maker, usable, draw, wanted, splits, options, generator)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--asked", type=float, nargs="+", default=[1.0, 10.0])
-    parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--splits", type=int, default=20, help="of the real frames")
+    parser.add_argument("--replicas", type=int, default=10, help="splits of each replica")
     parser.add_argument("--part", type=float, default=0.1, help="of the photons to be searched")
     parser.add_argument(
         "--middle", action="store_true", help="a geometry that takes the middle for the centre"
     )
     parser.add_argument("--confirm", type=float, default=1e-3, help="probability by chance")
+    parser.add_argument("--judge", type=float, default=0.1, help="probability by chance")
+    parser.add_argument("--spots", type=int, default=600, help="weak spots of a replica")
+    parser.add_argument("--spot-photons", type=float, default=200.0, help="mean of the strongest")
     options, generator = start(parser)
     print(
         "                                                  photons   peaks  not confirmed        "
-        "share of peaks confirmed   at random\n"
+        "share of peaks confirmed  at random  estimated        truly\n"
         "frame                      asked attain. splits   per px per split    per split    +- "
-        "  measured at least      places  replica  hits"
+        "  measured at least     places     false    +-  false  hits"
     )
     for name in FRAMES:
         if not (REAL / name).exists():
             print(f"{name}: not here, skipped")
             continue
-        measure(name, options.asked, options, generator)
+        compare(name, options, generator)
 
 
 if __name__ == "__main__":
