@@ -84,7 +84,7 @@ class PeakModel(nn.Module):
         self,
         tables: SpotTables,
         reference: list[float],
-        widths: tuple[int, int, int, int] = (12, 16, 24, 32),
+        widths: tuple[int, int, int, int] = (8, 8, 16, 32),
     ) -> None:
         super().__init__()
         # TorchScript knows constants as attributes only.

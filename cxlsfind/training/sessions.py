@@ -65,7 +65,7 @@ class Options:
 
     task: str
     folder: Path
-    candidates: int = 120_000
+    candidates: int = 400_000
     frames: int = 1024
     left_out: tuple[str, ...] = (HELD_OUT,)
     start: Path | None = None
