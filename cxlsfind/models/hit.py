@@ -101,7 +101,10 @@ class HitModel(nn.Module):
             nn.Linear(n_single, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
         self.weigh_up = nn.Sequential(
-            nn.Linear(3 * width + 6 + 2 * len(_RANKS), 2 * width), nn.ReLU(), nn.Linear(2 * width, width), nn.ReLU()
+            nn.Linear(3 * width + 6 + 2 * len(_RANKS), 2 * width),
+            nn.ReLU(),
+            nn.Linear(2 * width, width),
+            nn.ReLU(),
         )
         self.answer = nn.Linear(width, 2 + self.n_flags)
         nn.init.zeros_(self.answer.weight)

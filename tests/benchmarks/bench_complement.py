@@ -4,7 +4,8 @@ Photons are split binomially, so that the two parts are independent counts of th
 peak found in the small part is confirmed if the box that holds its pixels, 3x3 to 7x7, exceeds the
 background in the large part, with a probability below ``--confirm`` by chance. No label is needed:
 false peaks are confirmed no more often than that, so that the peaks that are not confirmed should
-be no more than the false peaks asked for. For comparison, peaks found on frames of independent
+be no more than the false peaks asked for. With --models a second line judges the same parts by a
+peak model too. For comparison, peaks found on frames of independent
 photons with the same smooth background, where all are false. Every run draws a fresh seed and
 prints it.
 """
@@ -18,16 +19,24 @@ import h5py
 import hdf5plugin  # noqa: F401  (the frames are packed)
 import numpy as np
 import numpy.typing as npt
+import torch
 from measures import start
 from photon_frames import FloatArray
 from scipy.ndimage import binary_dilation, uniform_filter
 from scipy.stats import poisson
 
 from cxlsfind.finding.planes import PlaneMaker, bad_values, mask_words
-from cxlsfind.finding.poisson.finder import PoissonFinder
+from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonSettings
 from cxlsfind.geometry.layout import build_layout, slab_key
 from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
+from cxlsfind.models.cutting import Candidates, FrameArrays, cut_patches
+from cxlsfind.models.hit_inputs import Evidence
+from cxlsfind.models.judge import FrameJudge
+from cxlsfind.models.peak_runner import PeakRunner
+from cxlsfind.models.runtime import Models
+from cxlsfind.models.searched import SearchedFrame
+from cxlsfind.records import PeakArray
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
 DATASET = "/entry/data/data"
@@ -127,6 +136,55 @@ def _sums(image: npt.NDArray[np.generic], half: int) -> FloatArray:
     return sums
 
 
+class Tally:
+    """What was found in the parts of a frame, and what of it is confirmed."""
+
+    def __init__(self) -> None:
+        self.found: list[int] = []
+        self.sure = 0
+        self.replica = 0
+
+    def add(
+        self,
+        peaks: PeakArray,
+        rest: npt.NDArray[np.int64],
+        usable: npt.NDArray[np.bool_],
+        level: float,
+    ) -> None:
+        """Count the peaks of a part."""
+        where = peaks["fs"], peaks["ss"], peaks["n_pixels"]
+        self.found.append(len(peaks))
+        self.sure += int(confirmed(rest, usable, *where, level).sum())
+
+
+class Judge:
+    """A peak model behind the finder, as in the main job."""
+
+    def __init__(self, path: Path, arrays: FrameArrays, wanted: float) -> None:
+        models = Models(PeakRunner(path, None, torch.device("cpu")), None)
+        self._judge = FrameJudge(models, wanted)
+        self._arrays = arrays
+
+    def peaks(self, counts: npt.NDArray[np.int64], found: BlockResult) -> PeakArray:
+        """Return the peaks of a frame that are reported."""
+        result = found.frames[0]
+        patches = cut_patches(
+            [Candidates(result.peaks, result.background, result.ring_centre_px)],
+            self._arrays._replace(usable=found.usable),
+            lambda number, pixels: counts.ravel()[pixels],
+        )
+        frame = SearchedFrame(
+            peaks=result.peaks,
+            n_peaks=result.n_peaks,
+            evidence=Evidence(result.hit_log_bayes_factor, result.hit_p_value),
+            mean_background=float(result.background.mean()),
+            position_px=np.zeros((len(result.peaks), 2)),
+            patches=patches[0],
+        )
+        judged = self._judge.judge([frame], float(np.count_nonzero(found.usable)))[0]
+        return judged.peaks[: judged.n_peaks]
+
+
 def measure(
     name: str, asked: list[float], options: argparse.Namespace, generator: np.random.Generator
 ) -> None:
@@ -152,34 +210,44 @@ def measure(
         finder = PoissonFinder(
             PoissonSettings(false_peaks=wanted), geometry, layout, usable.ravel()
         )
-        found, sure, hits, random, expected, replica = [], 0, 0, [], 0.0, 0
+        tallies = {"": Tally()}
+        if options.models is not None:
+            judge = Judge(options.models, FrameArrays(geometry, layout, usable.ravel()), wanted)
+            tallies["with the model"] = Tally()
+        hits, random, expected = 0, [], 0.0
         for _ in range(options.splits):
             part = generator.binomial(counts, options.part)
             rest = counts - part
             image = part.astype(np.uint16).ravel()
-            result = finder.find_block([maker.from_array(image, words)]).frames[0]
-            peaks = result.peaks[: result.n_peaks]
-            found.append(len(peaks))
+            found = finder.find_block([maker.from_array(image, words)])
+            result = found.frames[0]
             hits += result.is_hit
             expected += result.expected_false
-            where = peaks["fs"], peaks["ss"], peaks["n_pixels"]
-            sure += int(confirmed(rest, usable, *where, options.confirm).sum())
+            tallies[""].add(result.peaks[: result.n_peaks], rest, usable, options.confirm)
+            if options.models is not None:
+                peaks = judge.peaks(part, found)
+                tallies["with the model"].add(peaks, rest, usable, options.confirm)
             pick = generator.choice(np.flatnonzero(control), 200)
-            image = generator.poisson(options.part * smooth).astype(np.uint16).ravel()
-            replica += finder.find_block([maker.from_array(image, words)]).frames[0].n_peaks
+            alone = generator.poisson(options.part * smooth)
+            found = finder.find_block([maker.from_array(alone.astype(np.uint16).ravel(), words)])
+            tallies[""].replica += found.frames[0].n_peaks
+            if options.models is not None:
+                tallies["with the model"].replica += len(judge.peaks(alone, found))
             places = pick % width + 0.5, pick // width + 0.5
             sharp = np.full(len(pick), 9)
             random.append(confirmed(rest, usable, *places, sharp, options.confirm).mean())
-        total, not_sure = sum(found), sum(found) - sure
-        print(
-            f"{name:26s} {wanted:5g} {expected / options.splits:6.2f} {options.splits:6d} "
-            f"{photons:8.2g} "
-            f"{total / options.splits:7.1f} {not_sure / options.splits:12.2f} "
-            f"{(not_sure + 1) ** 0.5 / options.splits:5.2f} {sure / max(total, 1):10.4f} "
-            f"{max(0.0, 1 - wanted * options.splits / max(total, 1)):9.4f} "
-            f"{np.mean(random):10.4f} {replica / options.splits:9.2f} {hits:5d}",
-            flush=True,
-        )
+        for label, tally in tallies.items():
+            total = sum(tally.found)
+            not_sure = total - tally.sure
+            print(
+                f"{label or name:26s} {wanted:5g} {expected / options.splits:6.2f} "
+                f"{options.splits:6d} {photons:8.2g} "
+                f"{total / options.splits:7.1f} {not_sure / options.splits:12.2f} "
+                f"{(not_sure + 1) ** 0.5 / options.splits:5.2f} {tally.sure / max(total, 1):10.4f} "
+                f"{max(0.0, 1 - wanted * options.splits / max(total, 1)):9.4f} "
+                f"{np.mean(random):10.4f} {tally.replica / options.splits:9.2f} {hits:5d}",
+                flush=True,
+            )
 
 
 def main() -> None:
@@ -190,6 +258,7 @@ def main() -> None:
     parser.add_argument(
         "--middle", action="store_true", help="a geometry that takes the middle for the centre"
     )
+    parser.add_argument("--models", type=Path, help="file of a peak model, to judge by too")
     parser.add_argument("--confirm", type=float, default=1e-3, help="probability by chance")
     options, generator = start(parser)
     print(
