@@ -21,8 +21,10 @@ from cxlsfind.training.tasks import Judgement, Optimiser, Task
 _SPOTS: Final = 0.55
 _NOISE: Final = 0.1
 
-#: Weight of a nuisance in the loss: where nothing tells it from a spot, the spot counts for more.
+#: Weight of a nuisance in the loss, and how much commoner (log) nuisances are in training than the
+#: model is to take them to be: where nothing tells one from a spot it is to be called a spot.
 _NUISANCE_WEIGHT: Final = 0.75
+_COMMONER: Final = 1.2
 
 #: Weights of the parts of the loss.
 _POSITION: Final = 0.2
@@ -49,6 +51,7 @@ class PeakTask(Task):
         self._reference = reference
         artefacts = len(PEAK_CLASSES) - 2
         self._weight = torch.tensor([1.0, 1.0] + artefacts * [_NUISANCE_WEIGHT])
+        self._prior = torch.tensor([0.0, 0.0] + artefacts * [_COMMONER])
 
     def build(self) -> nn.Module:
         """Return the model that says what the likelihood ratio says."""
@@ -58,8 +61,9 @@ class PeakTask(Task):
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return cross entropy of the classes, and the likelihood of position and photons."""
         verdict = judge_patches(model, batch)
-        weight = self._weight.to(verdict.classes.device)
-        loss = nn.functional.cross_entropy(verdict.classes, batch["label"], weight)
+        device = verdict.classes.device
+        odds = verdict.classes + self._prior.to(device)
+        loss = nn.functional.cross_entropy(odds, batch["label"], self._weight.to(device))
         is_spot = batch["label"] == PatchClass.SPOT
         if bool(is_spot.any()):
             miss = (verdict.offset - batch["offset"])[is_spot]
