@@ -46,7 +46,7 @@ _SPACINGS: Final = (
 _SPACING_SIGMA = 0.006
 
 #: Ranks of candidates whose significance is looked at: salt has few spots, however strong.
-_RANKS: Final = (1, 2, 3, 4, 5, 7, 10, 15, 25)
+RANKS: Final = (1, 2, 3, 4, 5, 7, 10, 15, 25)
 
 
 class HitVerdict(NamedTuple):
@@ -94,14 +94,14 @@ class HitModel(nn.Module):
         self.spacing_sigma = _SPACING_SIGMA
         self.register_buffer("ice", torch.tensor(_SPACINGS[0]))
         self.register_buffer("precipitant", torch.tensor(_SPACINGS[1]))
-        self.register_buffer("ranks", torch.tensor(_RANKS) - 1)
-        self.most_rank = max(_RANKS)
+        self.register_buffer("ranks", torch.tensor(RANKS) - 1)
+        self.most_rank = max(RANKS)
         n_single = 7 + 2 + 6
         self.see = nn.Sequential(
             nn.Linear(n_single, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
         self.weigh_up = nn.Sequential(
-            nn.Linear(3 * width + 6 + 2 * len(_RANKS), 2 * width),
+            nn.Linear(3 * width + 6 + 2 * len(RANKS), 2 * width),
             nn.ReLU(),
             nn.Linear(2 * width, width),
             nn.ReLU(),
