@@ -70,7 +70,8 @@ def main() -> None:
             found = []
             for _ in range(options.repeats):
                 meter.seconds = 0.0
-                with contextlib.redirect_stderr(io.StringIO()):
+                sink = io.StringIO()
+                with contextlib.redirect_stderr(sink), contextlib.redirect_stdout(sink):
                     run_job([*words, "--device=cpu"])
                 found.append(1e3 * meter.seconds / options.frames)
         print(f"{spots:5d}   " + "  ".join(f"{value:.2f}" for value in found), flush=True)
