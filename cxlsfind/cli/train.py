@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     option("task", choices=TASKS, help="what to train")
     option("-o", dest="folder", metavar="DIR", type=Path, required=True, help="where it is kept")
     data = parser.add_argument_group("data").add_argument
-    data("--candidates", metavar="N", type=int, help="candidates to train on (default 120000)")
+    data("--candidates", metavar="N", type=int, help="candidates to train on (default 400000)")
     data("--frames", metavar="N", type=int, help="whole frames to train on (default 1024)")
     data(
         "--leave-out",

@@ -36,6 +36,18 @@ MOST_CANDIDATES: Final = 64
 _FIRST_ODDS = -8.0
 _MOST_EVIDENCE = 40.0
 
+#: Lattice spacings, angstrom, whose spots are no crystal's of interest: hexagonal ice, and what
+#: stands out of crystallised polyethylene glycol. And how far off they may be, relative: the
+#: camera length is seldom known better.
+_SPACINGS: Final = (
+    (3.895, 3.661, 3.438, 2.667, 2.248, 2.068, 1.947, 1.916, 1.882),
+    (4.63, 3.81),
+)
+_SPACING_SIGMA = 0.006
+
+#: Ranks of candidates whose significance is looked at: salt has few spots, however strong.
+RANKS: Final = (1, 2, 3, 4, 5, 7, 10, 15, 25)
+
 
 class HitVerdict(NamedTuple):
     """What the model says of frames.
@@ -69,21 +81,30 @@ class HitModel(nn.Module):
         Width of the hidden layers.
     """
 
-    resolutions: Tensor
+    ice: Tensor
+    precipitant: Tensor
+    ranks: Tensor
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 24) -> None:
         super().__init__()
         # TorchScript knows constants as attributes only.
         self.first_odds = _FIRST_ODDS
         self.most_evidence = _MOST_EVIDENCE
         self.n_flags = len(FRAME_FLAGS)
-        self.register_buffer("resolutions", torch.linspace(0.03, 0.6, 24))
-        n_single = 8 + 24 + 6
+        self.spacing_sigma = _SPACING_SIGMA
+        self.register_buffer("ice", torch.tensor(_SPACINGS[0]))
+        self.register_buffer("precipitant", torch.tensor(_SPACINGS[1]))
+        self.register_buffer("ranks", torch.tensor(RANKS) - 1)
+        self.most_rank = max(RANKS)
+        n_single = 7 + 2 + 6
         self.see = nn.Sequential(
             nn.Linear(n_single, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()
         )
         self.weigh_up = nn.Sequential(
-            nn.Linear(3 * width + 6, 2 * width), nn.ReLU(), nn.Linear(2 * width, width), nn.ReLU()
+            nn.Linear(3 * width + 6 + 2 * len(RANKS), 2 * width),
+            nn.ReLU(),
+            nn.Linear(2 * width, width),
+            nn.ReLU(),
         )
         self.answer = nn.Linear(width, 2 + self.n_flags)
         nn.init.zeros_(self.answer.weight)
@@ -103,9 +124,17 @@ class HitModel(nn.Module):
         log_expected = candidates[:, :, 0].clamp(-40.0, 10.0)
         # How surely a candidate is more than chance.
         weight = torch.sigmoid(-log_expected) * is_there
+        ice = self.on_lines(candidates, self.ice)
+        precipitant = self.on_lines(candidates, self.precipitant)
         seen = self.see(
             torch.cat(
-                [self.single(candidates, log_expected), self.pairs(candidates, weight)], dim=2
+                [
+                    self.single(candidates, log_expected),
+                    ice.unsqueeze(2),
+                    precipitant.unsqueeze(2),
+                    self.pairs(candidates, weight),
+                ],
+                dim=2,
             )
         )
         total = (seen * weight.unsqueeze(2)).sum(dim=1)
@@ -116,6 +145,8 @@ class HitModel(nn.Module):
                 total / (sure + 0.1),
                 (seen * weight.unsqueeze(2)).amax(dim=1),
                 self.context(frames, sure),
+                self.ranked(-log_expected * is_there),
+                self.ranked(-log_expected * is_there * (1.0 - ice) * (1.0 - precipitant)),
             ],
             dim=1,
         )
@@ -125,24 +156,35 @@ class HitModel(nn.Module):
         log_odds = -torch.logaddexp(-evidence, artefact)
         return HitVerdict(log_odds, evidence, artefact, answers[:, 2:] - 2.0)
 
+    def on_lines(self, candidates: Tensor, spacings: Tensor) -> Tensor:
+        """Return how well candidates lie on the nearest of some spacings, 0 to 1, (B, N)."""
+        inverse_d = candidates[:, :, 5].clamp(1e-6, 2.0)
+        off = torch.log(inverse_d.unsqueeze(2) * spacings).abs().amin(dim=2)
+        return torch.exp(-0.5 * (off / self.spacing_sigma) ** 2)
+
+    def ranked(self, significance: Tensor) -> Tensor:
+        """Return the significance of the best candidate, the next, and so on, (B, ranks)."""
+        missing = torch.zeros(
+            significance.shape[0], self.most_rank, dtype=torch.float32, device=significance.device
+        )
+        padded = torch.cat([significance.clamp(min=0.0), missing], dim=1)
+        best = torch.topk(padded, self.most_rank, dim=1)[0]
+        return torch.log1p(best[:, self.ranks]) / 2.0
+
     def single(self, candidates: Tensor, log_expected: Tensor) -> Tensor:
-        """Return what candidates are like one by one, (B, N, 8 + 24)."""
-        inverse_d = candidates[:, :, 5].clamp(0.0, 1.0)
-        place = torch.exp(-(((inverse_d.unsqueeze(2) - self.resolutions) / 0.02) ** 2))
-        plain = torch.stack(
+        """Return what candidates are like one by one, (B, N, 7)."""
+        return torch.stack(
             [
                 log_expected / 10.0,
                 torch.log1p(candidates[:, :, 1].clamp(min=0.0)) / 4.0,
                 torch.log10(candidates[:, :, 2].clamp(min=1e-6)) / 3.0,
                 torch.hypot(candidates[:, :, 3], candidates[:, :, 4]) / 1000.0,
-                inverse_d * 3.0,
+                candidates[:, :, 5].clamp(0.0, 1.0) * 3.0,
                 torch.log1p(candidates[:, :, 6].clamp(min=0.0)) / 2.0,
                 candidates[:, :, 7].clamp(-10.0, 10.0) / 5.0,
-                candidates[:, :, 8],
             ],
             dim=2,
         )
-        return torch.cat([plain, place], dim=2)
 
     def pairs(self, candidates: Tensor, weight: Tensor) -> Tensor:
         """Return how candidates stand to each other, (B, N, 6).

@@ -22,7 +22,7 @@ from cxlsfind.records import PEAK_CLASSES
 PEAK_WINDOW: Final = 11
 
 #: Log odds of every artefact against a spot before training.
-_FIRST_ODDS = -8.0
+_FIRST_ODDS = -9.2
 
 #: The residual on the likelihood ratio stays within this many nats.
 _RESIDUAL_NATS = 4.0
@@ -84,7 +84,7 @@ class PeakModel(nn.Module):
         self,
         tables: SpotTables,
         reference: list[float],
-        widths: tuple[int, int, int, int] = (12, 16, 24, 32),
+        widths: tuple[int, int, int, int] = (8, 8, 16, 32),
     ) -> None:
         super().__init__()
         # TorchScript knows constants as attributes only.

@@ -24,7 +24,7 @@ from cxlsfind.training.null import draw_null
 from cxlsfind.training.patches import FRAME_PIXELS, PatchSet, PatchSimulator
 from cxlsfind.training.peak_task import simulate_candidates
 from cxlsfind.training.reports import Section, Table
-from cxlsfind.training.scenes import NUISANCES, PatchClass
+from cxlsfind.training.scenes import NUISANCES, SHARES, PatchClass
 from cxlsfind.training.scores import (
     Curve,
     calibration_error,
@@ -160,16 +160,18 @@ def _free_response(patches: PatchSet, judged: Verdicts) -> Section:
         share = [(judged.log_rate[here] <= cut).mean() if here.any() else math.nan for cut in cuts]
         curves.append(Curve(name, false, np.array(share)))
     one = math.log(1.0 / FRAME_PIXELS)
-    for low, high in pairwise(_FLUX_EDGES):
+    for low, high in (*pairwise(_FLUX_EDGES), (0.0, math.inf)):
         here = spots & (strength >= low) & (strength < high)
+        alone, both = rate(judged.log_rate_alone[here] <= one), rate(judged.log_rate[here] <= one)
         rows.append(
             (
-                f"{low:g} to {high:g}",
-                str(rate(judged.log_rate_alone[here] <= one)),
-                str(rate(judged.log_rate[here] <= one)),
+                f"{low:g} to {high:g}" if math.isfinite(high) else "all",
+                str(alone),
+                str(both),
+                f"{both.value / alone.value - 1.0:+.3f}" if alone.count else "-",
             )
         )
-    header = ("photons over S50", "likelihood ratio", "model")
+    header = ("photons over S50", "likelihood ratio", "model", "more")
     return Section(
         "Recall of candidates that are spots",
         ("Spots of many widths and lengths, near gaps, beside others, with shared charge, of those "
@@ -195,13 +197,17 @@ def _nuisances(
     state: dict[str, Any],
 ) -> Section:
     one = log_rate_per_pixel(1.0)
-    rows = []
+    rows, total = [], np.zeros(2)
     for kind in NUISANCES:
         judged = judge_set(model, table, simulator.nuisances(kind, number, seed + 1))
         alone, both = rate(judged.log_rate_alone <= one), rate(judged.log_rate <= one)
         fewer = alone.count / both.count if both.count else math.inf
+        if kind not in state["notes"]["left_out"]:
+            total += SHARES[kind] * np.array([alone.value, both.value])
         known = "" if kind not in state["notes"]["left_out"] else " (never trained on)"
         rows.append((kind + known, str(alone), str(both), f"{fewer:.1f}"))
+    fewer = total[0] / total[1] if total[1] else math.inf
+    rows.append(("all, as trained on", "", "", f"{fewer:.1f}"))
     header = ("nuisance", "likelihood ratio", "model", "times fewer")
     return Section(
         "Candidates that are nuisances",

@@ -27,6 +27,12 @@ from cxlsfind.training.seeds import Part, seed_of
 FRAME_CLASSES: Final = ("hit", "blank", "artefact", "neither")
 HIT, BLANK, ARTEFACT, NEITHER = range(4)
 
+#: What is wrong with frames to train on: mostly what is to be told from crystals.
+TRAINED_KINDS: Final = (*FRAME_KINDS, "streak", "ice", "salt", "peg")
+
+#: How far spacings are off in an experiment (one sigma, relative), as camera lengths are.
+_SPACING_ERROR: Final = 0.003
+
 #: Frames of an experiment: few, so that there are many experiments.
 _FRAMES: Final = 16
 
@@ -96,7 +102,11 @@ class FrameBatches:
         return math.ceil(len(self.frames.label) / self.batch_size)
 
     def epoch(self, seed: int | None) -> Iterator[Batch]:
-        """Go through the frames once; when shuffled, each turned at random around the beam."""
+        """Go through the frames once.
+
+        When shuffled, each is turned at random around the beam, and its camera length is a little
+        off.
+        """
         order = np.arange(len(self.frames.label))
         generator = np.random.default_rng(seed)
         if seed is not None:
@@ -107,6 +117,8 @@ class FrameBatches:
             if seed is not None:
                 turn = torch.from_numpy(generator.uniform(0.0, 2.0 * np.pi, len(part.label)))
                 batch["candidates"] = turn_candidates(batch["candidates"], turn.float())
+                off = generator.normal(1.0, _SPACING_ERROR, (len(part.label), 1))
+                batch["candidates"][:, :, 5] *= torch.from_numpy(off.astype(np.float32))
             yield batch
 
 

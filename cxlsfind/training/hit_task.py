@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cxlsfind.models.hit import HitModel, HitVerdict
 from cxlsfind.training.batches import Batch
 from cxlsfind.training.hit_data import ARTEFACT, BLANK, FRAME_CLASSES, HIT
-from cxlsfind.training.tasks import Judgement, Optimiser, Plateau, Task
+from cxlsfind.training.tasks import Judgement, Optimiser, Task
 
 
 class HitTask(Task):
@@ -19,8 +19,8 @@ class HitTask(Task):
     def __init__(self) -> None:
         self.name = "hit"
         self.classes = FRAME_CLASSES[:3]
-        self.optimiser = Optimiser("adam", 2e-3, Plateau(0.3, 4, 0.003))
-        self.epochs = 60
+        self.optimiser = Optimiser("adam", 3e-3, fades=True)
+        self.epochs = 40
         self.batch_size = 64
         self.settings = {}
 

@@ -118,6 +118,10 @@ def train(
         # Dropout draws from the global generator: an epoch must not depend on those before it.
         torch.manual_seed(_mix(settings.seed, epoch))
         loss = math.nan
+        if task.optimiser.fades:
+            left = 0.5 + 0.5 * math.cos(math.pi * max(epoch - 1, 0) / task.epochs)
+            for group in optimiser.param_groups:
+                group["lr"] = task.optimiser.learning_rate * left
         if epoch > 0:
             loss = _train_epoch(task, model, optimiser, train_data, settings, epoch)
         row = {

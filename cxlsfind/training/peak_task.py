@@ -14,11 +14,17 @@ from cxlsfind.training.batches import Batch
 from cxlsfind.training.patches import PatchSet, PatchSimulator, Thresholds, join_patches
 from cxlsfind.training.scenes import HELD_OUT, NUISANCES, SHARES, PatchClass
 from cxlsfind.training.tables import spot_tables
-from cxlsfind.training.tasks import Judgement, Optimiser, Plateau, Task
+from cxlsfind.training.tasks import Judgement, Optimiser, Task
 
-#: Parts of a training set: spots, noise, and what is left for the nuisances.
-_SPOTS: Final = 0.52
-_NOISE: Final = 0.2
+#: Parts of a training set: spots, noise, and what is left for the nuisances. Noise takes longest
+#: to draw, and the likelihood ratio knows it already.
+_SPOTS: Final = 0.55
+_NOISE: Final = 0.1
+
+#: Weight of a nuisance in the loss, and how much commoner (log) nuisances are in training than the
+#: model is to take them to be: where nothing tells one from a spot it is to be called a spot.
+_NUISANCE_WEIGHT: Final = 0.75
+_COMMONER: Final = 1.2
 
 #: Weights of the parts of the loss.
 _POSITION: Final = 0.2
@@ -37,12 +43,15 @@ class PeakTask(Task):
     def __init__(self, reference: Thresholds) -> None:
         self.name = "peak"
         self.classes = PEAK_CLASSES
-        self.optimiser = Optimiser("adam", 2e-3, Plateau(0.3, 1, 0.003))
-        self.epochs = 12
+        self.optimiser = Optimiser("adam", 3e-3, fades=True)
+        self.epochs = 18
         self.batch_size = 512
         self.settings = {name: array.tolist() for name, array in reference._asdict().items()}
         self._tables = spot_tables()
         self._reference = reference
+        artefacts = len(PEAK_CLASSES) - 2
+        self._weight = torch.tensor([1.0, 1.0] + artefacts * [_NUISANCE_WEIGHT])
+        self._prior = torch.tensor([0.0, 0.0] + artefacts * [_COMMONER])
 
     def build(self) -> nn.Module:
         """Return the model that says what the likelihood ratio says."""
@@ -52,7 +61,9 @@ class PeakTask(Task):
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return cross entropy of the classes, and the likelihood of position and photons."""
         verdict = judge_patches(model, batch)
-        loss = nn.functional.cross_entropy(verdict.classes, batch["label"])
+        device = verdict.classes.device
+        odds = verdict.classes + self._prior.to(device)
+        loss = nn.functional.cross_entropy(odds, batch["label"], self._weight.to(device))
         is_spot = batch["label"] == PatchClass.SPOT
         if bool(is_spot.any()):
             miss = (verdict.offset - batch["offset"])[is_spot]

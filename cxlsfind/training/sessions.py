@@ -16,7 +16,12 @@ from cxlsfind.datasets.streaming import FrameDataset
 from cxlsfind.errors import UsageError
 from cxlsfind.models.runtime import choose_device
 from cxlsfind.training.batches import Batches, PatchBatches, TreeBatches
-from cxlsfind.training.hit_data import FrameBatches, load_for_training, simulate_frames
+from cxlsfind.training.hit_data import (
+    TRAINED_KINDS,
+    FrameBatches,
+    load_for_training,
+    simulate_frames,
+)
 from cxlsfind.training.hit_task import HitTask
 from cxlsfind.training.loop import CHECKPOINT_NAME, Settings, read_checkpoint, train
 from cxlsfind.training.mining import keep_hard, mine_frames
@@ -65,7 +70,7 @@ class Options:
 
     task: str
     folder: Path
-    candidates: int = 120_000
+    candidates: int = 400_000
     frames: int = 1024
     left_out: tuple[str, ...] = (HELD_OUT,)
     start: Path | None = None
@@ -170,8 +175,10 @@ def _candidate_data(
 def _frame_data(options: Options) -> tuple[Task, Batches, Batches]:
     task = HitTask()
     peak = None if options.peak is None else load_for_training(options.peak)
-    train_set = simulate_frames(options.frames, options.seed, Part.TRAIN, peak=peak)
-    test_set = simulate_frames(options.frames // 4, options.seed, Part.TEST, peak=peak)
+    train_set, test_set = (
+        simulate_frames(number, options.seed, part, kinds=TRAINED_KINDS, peak=peak)
+        for number, part in ((options.frames, Part.TRAIN), (options.frames // 4, Part.TEST))
+    )
     return task, FrameBatches(train_set, task.batch_size), FrameBatches(test_set, 512)
 
 

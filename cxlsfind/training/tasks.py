@@ -44,11 +44,14 @@ class Optimiser:
         Step size at the start.
     plateau
         When the rate is lowered; never without.
+    fades
+        Whether the rate falls to nothing over the epochs, along a cosine.
     """
 
     kind: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     plateau: Plateau | None = None
+    fades: bool = False
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of a model's weights."""

@@ -13,7 +13,8 @@ probability that a false one has none, which makes up for the false ones that ha
 For comparison, two replicas whose photons are independent and whose background is the smooth one
 of the frame: one with nothing else, where all peaks are false and the estimate should give their
 number; and one with weak spots (``--spots``), where a peak is false if its box holds no photon of
-them. Every run draws a fresh seed and prints it.
+them. With ``--models`` a second line judges the same parts by a peak model too. Every run draws a
+fresh seed and prints it.
 """
 
 from __future__ import annotations
@@ -27,16 +28,24 @@ import h5py
 import hdf5plugin  # noqa: F401  (the frames are packed)
 import numpy as np
 import numpy.typing as npt
+import torch
 from measures import start
 from photon_frames import FloatArray
 from scipy.ndimage import binary_dilation, uniform_filter
 from scipy.stats import poisson
 
 from cxlsfind.finding.planes import PlaneMaker, bad_values, mask_words
-from cxlsfind.finding.poisson.finder import PoissonFinder
+from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonSettings
 from cxlsfind.geometry.layout import build_layout, slab_key
 from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
+from cxlsfind.models.cutting import Candidates, FrameArrays, cut_patches
+from cxlsfind.models.hit_inputs import Evidence
+from cxlsfind.models.judge import FrameJudge
+from cxlsfind.models.peak_runner import PeakRunner
+from cxlsfind.models.runtime import Models
+from cxlsfind.models.searched import SearchedFrame
+from cxlsfind.records import PeakArray
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
 DATASET = "/entry/data/data"
@@ -200,9 +209,56 @@ def draw_spots(
     return counts * usable
 
 
+class Tally:
+    """What was found in the parts of a scene, and what of it is confirmed."""
+
+    def __init__(self) -> None:
+        self.found = self.not_sure = 0
+        self.judged: list[float] = []
+        self.true: list[int] = []
+
+    def add(self, peaks: PeakArray, split: Split, usable: npt.NDArray[np.bool_]) -> Boxes:
+        """Count the peaks of a part, and return their boxes in the rest."""
+        self.found += len(peaks)
+        if split.spots is not None:
+            around = _sums(split.spots, _TRUE_HALF)
+            here = around[peaks["ss"].astype(int), peaks["fs"].astype(int)]
+            self.true.append(int((here == 0).sum()))
+        return look_up(split.rest, usable, peaks["fs"], peaks["ss"], peaks["n_pixels"])
+
+
+class Judge:
+    """A peak model behind the finder, as in the main job."""
+
+    def __init__(self, path: Path, arrays: FrameArrays, wanted: float) -> None:
+        models = Models(PeakRunner(path, None, torch.device("cpu")), None)
+        self._judge = FrameJudge(models, wanted)
+        self._arrays = arrays
+
+    def peaks(self, counts: npt.NDArray[np.int64], found: BlockResult) -> PeakArray:
+        """Return the peaks of a frame that are reported."""
+        result = found.frames[0]
+        patches = cut_patches(
+            [Candidates(result.peaks, result.background, result.ring_centre_px)],
+            self._arrays._replace(usable=found.usable),
+            lambda number, pixels: counts.ravel()[pixels],
+        )
+        frame = SearchedFrame(
+            peaks=result.peaks,
+            n_peaks=result.n_peaks,
+            evidence=Evidence(result.hit_log_bayes_factor, result.hit_p_value),
+            mean_background=float(result.background.mean()),
+            position_px=np.zeros((len(result.peaks), 2)),
+            patches=patches[0],
+        )
+        judged = self._judge.judge([frame], float(np.count_nonzero(found.usable)))[0]
+        return judged.peaks[: judged.n_peaks]
+
+
 def measure(
     scene: str,
     finder: PoissonFinder,
+    judge: Judge | None,
     maker: PlaneMaker,
     usable: npt.NDArray[np.bool_],
     draw: Callable[[], Split],
@@ -211,39 +267,43 @@ def measure(
     options: argparse.Namespace,
     generator: np.random.Generator,
 ) -> None:
-    """Print the line of one scene and number of false peaks."""
+    """Print the line of one scene and number of false peaks, and that with a model."""
     words = mask_words(usable.ravel())
     control = np.flatnonzero(~binary_dilation(~usable, iterations=6))
-    found, not_sure, hits, expected, photons = 0, 0, 0, 0.0, 0.0
-    random, judged, true = [], [], []
+    hits, expected, photons, random = 0, 0.0, 0.0, []
+    tallies = {scene: Tally()} if judge is None else {scene: Tally(), "  with the model": Tally()}
     for _ in range(splits):
         split = draw()
         photons += split.part.sum() / usable.sum() / splits
         image = split.part.astype(np.uint16).ravel()
-        result = finder.find_block([maker.from_array(image, words)]).frames[0]
-        peaks = result.peaks[: result.n_peaks]
-        found += len(peaks)
+        block = finder.find_block([maker.from_array(image, words)])
+        result = block.frames[0]
         hits += result.is_hit
         expected += result.expected_false
-        boxes = look_up(split.rest, usable, peaks["fs"], peaks["ss"], peaks["n_pixels"])
-        not_sure += int((~boxes.confirmed(options.confirm)).sum())
-        judged.append(boxes.n_false(options.judge))
-        if split.spots is not None:
-            around = _sums(split.spots, _TRUE_HALF)
-            true.append((around[peaks["ss"].astype(int), peaks["fs"].astype(int)] == 0).sum())
+        lists = [result.peaks[: result.n_peaks]]
+        if judge is not None:
+            lists.append(judge.peaks(split.part, block))
+        for tally, peaks in zip(tallies.values(), lists, strict=True):
+            boxes = tally.add(peaks, split, usable)
+            tally.not_sure += int((~boxes.confirmed(options.confirm)).sum())
+            tally.judged.append(boxes.n_false(options.judge))
         pick = generator.choice(control, 200)
         places = pick % usable.shape[1] + 0.5, pick // usable.shape[1] + 0.5
         boxes = look_up(split.rest, usable, *places, np.full(len(pick), 9))
         random.append(boxes.confirmed(options.confirm).mean())
-    confirmed, allowed = (1 - each / max(found, 1) for each in (not_sure, wanted * splits))
-    print(
-        f"{scene:26s} {wanted:5g} {expected / splits:6.2f} {splits:6d} {photons:8.2g} "
-        f"{found / splits:7.1f} {not_sure / splits:12.2f} {(not_sure + 1) ** 0.5 / splits:5.2f} "
-        f"{confirmed:10.4f} {max(0.0, allowed):9.4f} "
-        f"{np.mean(random):10.4f} {np.mean(judged):9.2f} {np.std(judged) / splits**0.5:5.2f} "
-        f"{np.mean(true) if true else np.nan:6.2f} {hits:5d}",
-        flush=True,
-    )
+    for label, tally in tallies.items():
+        confirmed, allowed = (
+            1 - each / max(tally.found, 1) for each in (tally.not_sure, wanted * splits)
+        )
+        print(
+            f"{label:26s} {wanted:5g} {expected / splits:6.2f} {splits:6d} {photons:8.2g} "
+            f"{tally.found / splits:7.1f} {tally.not_sure / splits:12.2f} "
+            f"{(tally.not_sure + 1) ** 0.5 / splits:5.2f} "
+            f"{confirmed:10.4f} {max(0.0, allowed):9.4f} {np.mean(random):10.4f} "
+            f"{np.mean(tally.judged):9.2f} {np.std(tally.judged) / splits**0.5:5.2f} "
+            f"{np.mean(tally.true) if tally.true else np.nan:6.2f} {hits:5d}",
+            flush=True,
+        )
 
 
 def compare(name: str, options: argparse.Namespace, generator: np.random.Generator) -> None:
@@ -281,8 +341,11 @@ def compare(name: str, options: argparse.Namespace, generator: np.random.Generat
     for wanted in options.asked:
         settings = PoissonSettings(false_peaks=wanted)
         finder = PoissonFinder(settings, geometry, layout, usable.ravel())
+        judge = None
+        if options.models is not None:
+            judge = Judge(options.models, FrameArrays(geometry, layout, usable.ravel()), wanted)
         for scene, (draw, splits) in scenes.items():
-            measure(scene, finder, maker, usable, draw, wanted, splits, options, generator)
+            measure(scene, finder, judge, maker, usable, draw, wanted, splits, options, generator)
 
 
 def main() -> None:
@@ -294,6 +357,7 @@ def main() -> None:
     parser.add_argument(
         "--middle", action="store_true", help="a geometry that takes the middle for the centre"
     )
+    parser.add_argument("--models", type=Path, help="file of a peak model, to judge by too")
     parser.add_argument("--confirm", type=float, default=1e-3, help="probability by chance")
     parser.add_argument("--judge", type=float, default=0.1, help="probability by chance")
     parser.add_argument("--spots", type=int, default=600, help="weak spots of a replica")

@@ -15,6 +15,7 @@ from cxlsfind.models.hit import (
     CANDIDATE_COLUMNS,
     FRAME_COLUMNS,
     MOST_CANDIDATES,
+    RANKS,
     HitModel,
 )
 from cxlsfind.models.hit_inputs import Evidence, HitInputs, hit_inputs, without_artefacts
@@ -61,6 +62,8 @@ def taught() -> HitModel:
     torch.manual_seed(6)
     model = HitModel().eval().requires_grad_(False)
     torch.nn.init.normal_(model.answer.weight, std=1.0)
+    # Half of the frames of the tests are artefacts to it.
+    model.answer.bias[0] += LIMIT - model(*tensors(make_frames(6))).artefact.median()
     return model
 
 
@@ -72,6 +75,29 @@ def test_before_training_it_is_the_finder() -> None:
     np.testing.assert_allclose(verdict.log_odds.detach(), expected, rtol=1e-5, atol=1e-5)
     assert verdict.flags.shape == (12, len(FRAME_FLAGS))
     assert (verdict.artefact == -8.0).all()
+
+
+def test_known_spacings_are_told_at_any_place_on_their_rings() -> None:
+    """Candidates on the lines of ice count as such, others not, and none without a spacing."""
+    model = HitModel()
+    candidates = torch.zeros(1, 5, len(CANDIDATE_COLUMNS))
+    candidates[0, :, 5] = torch.tensor([1 / 3.661, 1 / 3.661 * 1.006, 1 / 3.1, 0.0, 1 / 4.63])
+    ice = model.on_lines(candidates, model.ice)[0]
+    np.testing.assert_allclose(ice, [1.0, np.exp(-0.5), 0.0, 0.0, 0.0], atol=0.01)
+    precipitant = model.on_lines(candidates, model.precipitant)[0]
+    np.testing.assert_allclose(precipitant, [0.0, 0.0, 0.0, 0.0, 1.0], atol=0.01)
+
+
+def test_ranks_are_those_of_a_sorted_list() -> None:
+    """The significance of the best candidate, the second, ...; zero beyond the last."""
+    generator = np.random.default_rng(8)
+    significance = generator.exponential(5.0, (3, 12)).astype(np.float32)
+    found = HitModel().ranked(torch.from_numpy(significance))
+    expected = [
+        [np.log1p(sorted(row, reverse=True)[rank - 1]) / 2 if rank <= 12 else 0.0 for rank in RANKS]
+        for row in significance
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_order_and_filling_do_not_matter(taught: HitModel) -> None:

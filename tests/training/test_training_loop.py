@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,6 +102,31 @@ def test_a_stopped_training_goes_on_exactly(tmp_path: Path) -> None:
     assert [line.split(" seconds")[0] for line in more] == [
         line.split(" seconds")[0] for line in lines[3:]
     ]
+
+
+class StopError(Exception):
+    """Raised in the middle of a training."""
+
+
+def test_a_rate_that_fades_does_so_after_a_stop_too(tmp_path: Path) -> None:
+    """Rates follow the cosine; a training that dies and goes on ends as one that lived."""
+    task = LineTask(5, Optimiser("adam", 0.05, fades=True))
+
+    def stop_after_two(line: str) -> None:
+        if line.startswith("epoch=2"):
+            raise StopError
+
+    data = Points(1), Points(2, 64)
+    whole = train(task, *data, Settings(tmp_path / "whole", seed=3), lambda line: None)
+    with pytest.raises(StopError):
+        train(task, *data, Settings(tmp_path / "parts", seed=3), stop_after_two)
+    settings = Settings(tmp_path / "parts", seed=3, resume=True)
+    parts = train(task, *data, settings, lambda line: None)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[name])
+    rows = read_checkpoint(tmp_path / "parts" / CHECKPOINT_NAME)["rows"]
+    left = [0.5 * (1.0 + math.cos(math.pi * part)) for part in (0.0, 0.0, 0.2, 0.4, 0.6, 0.8)]
+    assert [row["learning_rate"] for row in rows] == pytest.approx([0.05 * part for part in left])
 
 
 def test_the_best_weights_are_kept(tmp_path: Path) -> None:
