@@ -111,7 +111,7 @@ def total_counts(planes: Sequence[Words], canvas: Canvas) -> tuple[npt.NDArray[n
     lit = np.zeros((n_more, canvas.n_words), np.uint64)
     for together in batches(planes):
         add_frames(together, totals, lit)
-    return spread_counts(totals, canvas), lit
+    return spread_planes(totals, canvas), lit
 
 
 def batches(planes: Sequence[Words]) -> Iterator[tuple[Words, ...]]:
@@ -122,7 +122,7 @@ def batches(planes: Sequence[Words]) -> Iterator[tuple[Words, ...]]:
         yield (*some, *[nothing] * (BATCH - len(some)))
 
 
-def spread_counts(totals: Words, canvas: Canvas) -> npt.NDArray[np.uint32]:
+def spread_planes(totals: Words, canvas: Canvas) -> npt.NDArray[np.uint32]:
     """Return numbers that bit planes hold, at every canvas pixel."""
     values = np.empty(canvas.size, np.uint32)
     spread_totals(totals, values)

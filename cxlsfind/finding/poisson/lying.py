@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import gammainc, gammaincc
 
-from cxlsfind.finding.poisson.background import Background, batches, spread_counts
+from cxlsfind.finding.poisson.background import Background, batches, spread_planes
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.odd_lines import find_odd_lines
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
@@ -75,7 +75,7 @@ def find_lying(
     sparse = level.max(axis=0) < _SPARSE
     votes = totals
     if sparse.any():
-        votes = spread_counts(lit, around.canvas)
+        votes = spread_planes(lit, around.canvas)
         if not sparse.all():
             take_from(totals, ~sparse, around.ring, votes)
     hoped = np.where(sparse, -np.expm1(-level), level).sum(axis=0)

@@ -67,7 +67,7 @@ _BOX_SHARES = (1.5e-6, 3.5e-5, 1.5e-4, 7e-4)
 _STRONG = 0.03
 
 #: Where spots may be streaks, so many times more blank pixels pass.
-_STREAKED = 30.0
+_STREAKED = 100.0
 
 #: Intensities of faint spots, in units of the typical one, that patches are drawn with.
 _FAINT = (0.3, 0.8)
@@ -375,6 +375,7 @@ def draw_maxima(
     log_ratio = largest + np.log(np.exp(log_ratio - largest[:, None]).sum(axis=1))
     if sharing > 0.0:
         counts, log_weight = _share_charge(counts, sharing, background, generator)
+        counts = np.minimum(counts, n_pulses).astype(np.uint16)  # a pixel counts once per pulse
         log_ratio -= log_weight
     scores = np.empty((n_patches, 2), np.float32)
     score_patches(counts, node, tables, bank.half, MAXIMUM_RADIUS, box_need, LOWEST_SCORE, scores)
