@@ -16,7 +16,7 @@ _SUBSAMPLES = 8
 
 #: Half the sides of the windows of round spots, and of streaks.
 _HALF = 3
-_STREAK_HALF = 6
+_STREAK_HALF = 5
 
 #: Directions of streaks, their width, and the streaks of each: length in units of the longest, and
 #: pixels that they pass the middle at.

@@ -67,7 +67,7 @@ _BOX_SHARES = (1.5e-6, 3.5e-5, 1.5e-4, 7e-4)
 _STRONG = 0.03
 
 #: Where spots may be streaks, so many times more blank pixels pass.
-_STREAKED = 100.0
+_STREAKED = 30.0
 
 #: Intensities of faint spots, in units of the typical one, that patches are drawn with.
 _FAINT = (0.3, 0.8)
