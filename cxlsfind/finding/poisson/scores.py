@@ -67,7 +67,7 @@ def component_weights(bank: ShapeBank) -> FloatArray:
 
 def component_strengths(bank: ShapeBank, background: FloatArray) -> FloatArray:
     """Return expected spot photons per tap, shape (backgrounds, taps, components)."""
-    photons = np.outer(typical_photons(background), _FACTORS)
+    photons = np.outer(bank.typical * typical_photons(background), _FACTORS)
     strengths = photons[:, :, None, None] * bank.taps[None, None, :, :]
     flat: FloatArray = strengths.reshape(
         len(background), photons.shape[1] * len(bank.taps), bank.taps.shape[1]
