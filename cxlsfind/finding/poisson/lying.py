@@ -16,8 +16,8 @@ from cxlsfind.finding.poisson.odd_lines import find_odd_lines
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import SIDE
 from cxlsfind.kernels.background_maps import list_odd_pixels, take_from
+from cxlsfind.kernels.flashes import count_flashes, mark_flashes
 from cxlsfind.kernels.maxima import take_marked
-from cxlsfind.kernels.plane_sums import count_flashes, mark_flashes
 
 FloatArray = npt.NDArray[np.float64]
 
