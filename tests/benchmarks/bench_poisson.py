@@ -9,21 +9,29 @@ it.
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
+from itertools import product
 
 import numpy as np
-from bench_throughput import SHAPE, Stack, draw_frames, geometry_text, unpack_lz4, usable_pixels
+from bench_throughput import (
+    SHAPE,
+    Stack,
+    cpu_times,
+    draw_frames,
+    geometry_text,
+    unpack_lz4,
+    usable_pixels,
+)
 from measures import start
 
 from cxlsfind.finding.photons import FrameMaker
-from cxlsfind.finding.poisson.finder import PoissonFinder
+from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 from cxlsfind.finding.poisson.settings import PoissonSettings
 from cxlsfind.geometry.crystfel import parse_geometry
 from cxlsfind.geometry.layout import build_layout, slab_key
 from cxlsfind.io.packed import PackedFrame
 from cxlsfind.kernels.lz4 import SLACK
 from cxlsfind.pipeline.blocks import BLOCK_FRAMES
+from cxlsfind.records import PlaneFrame
 
 
 def draw_block(
@@ -39,15 +47,23 @@ def draw_block(
     return packed
 
 
-def time_blocks(action: Callable[[], object], rounds: int) -> float:
-    """Return the median over rounds of the processor time per frame, ms; warmed up before."""
-    action()
-    times = []
-    for _ in range(rounds):
-        before = time.process_time()
-        action()
-        times.append(time.process_time() - before)
-    return float(np.median(times)) / BLOCK_FRAMES * 1e3
+def measure(
+    packed: list[PackedFrame], maker: FrameMaker, finder: PoissonFinder, size: int, rounds: int
+) -> tuple[float, float, float]:
+    """Return what LZ4 alone, decoding to bit planes, and all of it cost per frame, ms."""
+    scratch = np.zeros(8192 + SLACK, np.uint8)
+
+    def unpack(number: int) -> int:
+        return unpack_lz4(packed[number].chunk, size, scratch)
+
+    def decode(number: int) -> PlaneFrame:
+        return maker.from_packed(packed[number])
+
+    def find(_: int) -> BlockResult:
+        return finder.find_block(maker.from_packed(each) for each in packed)
+
+    floor, planes = (np.median(cpu_times(each, len(packed), rounds)) for each in (unpack, decode))
+    return float(floor), float(planes), float(np.median(cpu_times(find, 1, rounds)) / len(packed))
 
 
 def main() -> None:
@@ -61,37 +77,20 @@ def main() -> None:
     layout = build_layout(geometry, {slab_key(panel): SHAPE for panel in geometry.panels})
     usable = usable_pixels().ravel()
     maker = FrameMaker(geometry, layout, usable)
-    scratch = np.zeros(8192 + SLACK, np.uint8)
     print("          photons/px  spots    LZ4  planes    all  frames/s  x LZ4  hits  peaks a frame")
-    for dtype in options.dtype:
+    for dtype, level, n_spots in product(options.dtype, options.level, options.spots):
+        packed = draw_block(generator, level, n_spots, dtype)
+        finder = PoissonFinder(PoissonSettings(), geometry, layout, usable)
         size = usable.size // 8 * 8 * np.dtype(dtype).itemsize
-        for level in options.level:
-            for n_spots in options.spots:
-                packed = draw_block(generator, level, n_spots, dtype)
-                finder = PoissonFinder(PoissonSettings(), geometry, layout, usable)
-
-                def unpack(chunks: list[PackedFrame] = packed, size: int = size) -> None:
-                    for each in chunks:
-                        unpack_lz4(each.chunk, size, scratch)
-
-                def decode(chunks: list[PackedFrame] = packed) -> None:
-                    for each in chunks:
-                        maker.from_packed(each)
-
-                def find(chunks: list[PackedFrame] = packed, by: PoissonFinder = finder) -> None:
-                    by.find_block(maker.from_packed(each) for each in chunks)
-
-                floor, planes, full = (
-                    time_blocks(action, options.rounds) for action in (unpack, decode, find)
-                )
-                found = finder.find_block(maker.from_packed(each) for each in packed).frames
-                n_hits = sum(each.is_hit for each in found)
-                print(
-                    f"{dtype:8} {level:11g} {n_spots:6d} {floor:6.2f} {planes:7.2f} {full:6.2f} "
-                    f"{1e3 / full:9.0f} {full / floor:6.1f} {n_hits:5d} "
-                    f"{np.mean([each.n_peaks for each in found]):14.1f}",
-                    flush=True,
-                )
+        floor, planes, full = measure(packed, maker, finder, size, options.rounds)
+        found = finder.find_block(maker.from_packed(each) for each in packed).frames
+        n_hits = sum(each.is_hit for each in found)
+        print(
+            f"{dtype:8} {level:11g} {n_spots:6d} {floor:6.2f} {planes:7.2f} {full:6.2f} "
+            f"{1e3 / full:9.0f} {full / floor:6.1f} {n_hits:5d} "
+            f"{np.mean([each.n_peaks for each in found]):14.1f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

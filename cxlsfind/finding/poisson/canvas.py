@@ -99,12 +99,19 @@ class Canvas:
         sheet[self.place[inside]] = values[inside]
         return sheet
 
+    def locate(
+        self, pixels: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return the panels of canvas pixels, and their rows and columns there."""
+        row, column = np.divmod(pixels.astype(np.int64), self.stride)
+        panel = np.searchsorted(self.first_row, row, side="right") - 1
+        return panel, row - self.first_row[panel], column - PAD
+
     def source(self, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Return the pixels of the frame array that lie at canvas pixels of panels."""
-        row, column = np.divmod(pixels.astype(np.int64), self.stride)
-        window = self.windows[np.searchsorted(self.first_row, row, side="right") - 1]
-        pixel: npt.NDArray[np.int64] = window[:, 0] + (row - window[:, 4]) * window[:, 1]
-        return pixel + column - PAD
+        panel, ss, fs = self.locate(pixels)
+        pixel: npt.NDArray[np.int64] = self.windows[panel, 0] + ss * self.windows[panel, 1] + fs
+        return pixel
 
     def words(self, flags: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint64]:
         """Return flags of canvas pixels as the bits of words."""

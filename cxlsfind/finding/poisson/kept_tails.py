@@ -70,6 +70,7 @@ def _fingerprint() -> str:
         here / "shapes.py",
         here / "thresholds.py",
         kernels / "likelihood.py",
+        kernels / "_components.py",
     ):
         digest.update(path.read_bytes())
     return f"tails-{digest.hexdigest()[:16]}"

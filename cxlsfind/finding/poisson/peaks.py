@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.candidates import Candidates
-from cxlsfind.finding.poisson.canvas import PAD, PlacedFrame
+from cxlsfind.finding.poisson.canvas import PlacedFrame
 from cxlsfind.finding.poisson.settings import SharpRing
 from cxlsfind.finding.poisson.streaks import first_of_streaks, streak_photons
 from cxlsfind.finding.poisson.surroundings import Surroundings
@@ -178,15 +178,14 @@ def place_peaks(
         Sharp rings of the background.
     """
     canvas = around.canvas
-    row, column = np.divmod(positions.astype(np.int64), canvas.stride)
-    panel = np.searchsorted(canvas.first_row, row, side="right") - 1
+    panel, row, column = canvas.locate(positions)
     offset = np.array([layout.slabs[w.slab].offset for w in layout.windows], np.int64)[panel]
     width = np.array([layout.slabs[w.slab].shape[1] for w in layout.windows], np.int64)[panel]
     top, left = np.divmod(canvas.windows[panel, 0] - offset, width)
     size = canvas.windows[panel, 2:4]
     peaks["panel"] = panel
-    peaks["fs"] += left + column - PAD + 0.5
-    peaks["ss"] += top + row - canvas.first_row[panel] + 0.5
+    peaks["fs"] += left + column + 0.5
+    peaks["ss"] += top + row + 0.5
     # Half a spot can be fitted beyond the edge, where another panel may lie, or none.
     peaks["fs"] = peaks["fs"].clip(left + _INSIDE_PX, left + size[:, 1] - _INSIDE_PX)
     peaks["ss"] = peaks["ss"].clip(top + _INSIDE_PX, top + size[:, 0] - _INSIDE_PX)
