@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum, auto
+from threading import Timer
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from cxlsfind.errors import StoppedError
 
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Seconds until a request that was dropped is made again.
+_AGAIN_S = 0.05
 
 
 class Reaction(Enum):
@@ -43,9 +51,12 @@ class StopRequest:
     def __init__(self) -> None:
         self.reaction = Reaction.LEAVE
         self.is_made = False
+        self._number = 0
+        self._again: Timer | None = None
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         repeated, self.is_made = self.is_made, True
+        self._number = number
         words = f"stopped by {signal.Signals(number).name}"
         if self.reaction is Reaction.LEAVE:
             # An exception would meet imports, some of which swallow or garble it.
@@ -54,6 +65,28 @@ class StopRequest:
             os._exit(StoppedError.exit_code)
         if self.reaction is Reaction.RAISE or (repeated and self.reaction is Reaction.FINISH_BLOCK):
             raise StoppedError(words)
+
+    def _dropped(self, what: UnraisableHookArgs) -> None:
+        """Hear of an exception that nobody can catch; make the request again if it was one.
+
+        Python drops what is raised while it calls back for an object that goes away, and so it
+        drops a request that comes in that moment.
+        """
+        if not isinstance(what.exc_value, StoppedError):
+            sys.__unraisablehook__(what)
+            return
+        self._again = Timer(_AGAIN_S, self._repeat)
+        self._again.daemon = True
+        self._again.start()
+
+    def _repeat(self) -> None:
+        if self.reaction is Reaction.RAISE:
+            os.kill(os.getpid(), self._number)
+
+    def _forget(self) -> None:
+        if self._again is not None:
+            self._again.cancel()
+            self._again.join()
 
 
 @contextmanager
@@ -68,8 +101,11 @@ def stop_requests() -> Iterator[StopRequest]:
         for number in _SIGNALS
         if signal.getsignal(number) is not signal.SIG_IGN
     }
+    hook, sys.unraisablehook = sys.unraisablehook, request._dropped
     try:
         yield request
     finally:
+        request._forget()
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,40 @@ def test_a_request_is_raised_or_noted(number: int) -> None:
         ask(number)
         ask(number)
         assert stop.is_made
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_request_is_not_lost_in_a_callback(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python drops what is raised while an object goes away; the request is made again."""
+
+    class Short:
+        pass
+
+    with stop_requests() as stop:
+        stop.reaction = Reaction.RAISE
+        short = Short()
+        watch = weakref.ref(short, lambda _: ask(number))
+        del short
+        assert watch() is None
+        assert stop.is_made
+        with pytest.raises(StoppedError, match=signal.Signals(number).name):
+            time.sleep(20.0)
+    assert not capsys.readouterr().err
+
+
+def test_other_dropped_exceptions_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is dropped and is no request to stop is said as Python says it."""
+
+    class Faulty:
+        def __del__(self) -> None:
+            raise ValueError("out of paper")
+
+    with stop_requests():
+        faulty = Faulty()
+        del faulty
+    assert "out of paper" in capsys.readouterr().err
 
 
 def test_ignored_signals_stay_ignored() -> None:
