@@ -19,29 +19,48 @@ _CHUNK = 256
 
 
 @kernel
-def sum_words(planes: Words, group: npt.NDArray[np.int32], sums: npt.NDArray[np.int64]) -> None:
-    """Add what the planes hold to the sum of the group of each word; group -1 is left out."""
+def sum_words(
+    planes: Words,
+    group: npt.NDArray[np.int32],
+    sums: npt.NDArray[np.int64],
+    lit: npt.NDArray[np.int64],
+) -> None:
+    """Add what the planes hold to the sum of the group of each word; group -1 is left out.
+
+    Parameters
+    ----------
+    sums, lit
+        Added to, by group: counts, and pixels that hold anything.
+    """
     held = np.empty(_CHUNK, np.int64)
+    some = np.empty(_CHUNK, np.uint64)
     for start in range(0, planes.shape[1], _CHUNK):
         length = min(_CHUNK, planes.shape[1] - start)
         held[:] = 0
+        some[:] = 0
         for k in range(planes.shape[0]):
             plane = planes[k, start : start + length]
             for w in range(length):
                 held[w] += count_ones(plane[w]) << k
+                some[w] |= plane[w]
         # Words side by side are often of the same group.
         before = -1
         total = 0
+        n_lit = 0
         for w in range(length):
             where = group[start + w]
             if where != before:
                 if before >= 0:
                     sums[before] += total
+                    lit[before] += n_lit
                 before = where
                 total = 0
+                n_lit = 0
             total += held[w]
+            n_lit += count_ones(some[w])
         if before >= 0:
             sums[before] += total
+            lit[before] += n_lit
 
 
 @kernel
@@ -226,6 +245,7 @@ def withdraw(
     pixels: npt.NDArray[np.int32],
     group: npt.NDArray[np.int32],
     sums: npt.NDArray[np.int64],
+    lit: npt.NDArray[np.int64],
 ) -> None:
     """Set pixels to zero in all planes, and subtract what they held from sums over groups.
 
@@ -233,15 +253,21 @@ def withdraw(
     ----------
     group
         Group of every word, not -1 for those of the pixels.
+    sums, lit
+        As :func:`sum_words` made them.
     """
     one = np.uint64(1)
     for number in range(pixels.size):
         pixel = pixels[number]
         word = pixel >> 6
         bit = np.uint64(pixel & 63)
+        some = np.uint64(0)
         for k in range(planes.shape[0]):
-            sums[group[word]] -= np.int64(planes[k, word] >> bit & one) << k
+            mine = planes[k, word] >> bit & one
+            some |= mine
+            sums[group[word]] -= np.int64(mine) << k
             planes[k, word] &= ~(one << bit)
+        lit[group[word]] -= np.int64(some)
 
 
 @kernel

@@ -18,6 +18,7 @@ from cxlsfind.finding.poisson.background import (
     cut_spots,
     estimate_background,
     frame_scales,
+    rough_background,
     smooth_profile,
     total_counts,
 )
@@ -69,10 +70,11 @@ def draw(place: Callable[[np.ndarray], PlacedFrame]) -> Draw:
     return lambda mean, generator: place(generator.poisson(mean))
 
 
-def sum_up(frames: Sequence[PlacedFrame], around: Surroundings) -> Sums:
-    """Return the photons of frames as far as their planes count them."""
-    totals, _ = total_counts([frame.planes for frame in frames], around.canvas)
-    return Sums(totals, bin_sums(frames, around))
+def sum_up(frames: Sequence[PlacedFrame], around: Surroundings) -> tuple[Sums, Sums]:
+    """Return the photons of frames as far as their planes count them, and lit pixels."""
+    totals = total_counts([frame.planes for frame in frames], around.canvas)
+    counts, lit = map(Sums, totals, bin_sums(frames, around))
+    return counts, lit
 
 
 def estimate(
@@ -83,10 +85,10 @@ def estimate(
     with_tiles: bool,
 ) -> Background:
     """Estimate as the finder does: roughly first, and again with caps and without spots."""
-    sums = sum_up(frames, around)
-    rough = estimate_background(sums, around, nothing(len(frames)), with_tiles=False)
+    counts, lit = sum_up(frames, around)
+    rough = rough_background(counts, lit, around, with_tiles=False)
     cut_out = nothing(len(frames)) if cut_out is None else cut_out
-    kept = cut_spots(frames, around, sums, count_caps(rough), cut_out)
+    kept = cut_spots(frames, around, counts, count_caps(rough), cut_out)
     return estimate_background(kept, around, cut_out, with_tiles=with_tiles)
 
 
@@ -176,8 +178,8 @@ def test_bright_spots_are_capped(place: Callable[[np.ndarray], PlacedFrame]) -> 
     counts = generator.poisson(0.05 * around.usable)
     counts[generator.choice(inside, 100, replace=False)] += 10_000
     frame = place(counts)
-    rough = estimate_background(sum_up([frame], around), around, nothing(1), with_tiles=False)
-    assert np.average(rough.profile * rough.scales[0]) == pytest.approx(0.05, rel=0.25)
+    rough = rough_background(*sum_up([frame], around), around, with_tiles=False)
+    assert np.average(rough.profile * rough.scales[0]) == pytest.approx(0.05, rel=0.05)
     capped = estimate([frame], around, with_tiles=False)
     assert np.average(capped.profile * capped.scales[0]) == pytest.approx(0.05, rel=0.25)
     cut = np.flatnonzero(counts > 100).astype(np.int32)
@@ -237,7 +239,7 @@ def test_sums_without_spots(
         cut_out.append(np.flatnonzero(cut).astype(np.int32))
         kept = np.minimum(counts, caps[np.maximum(around.ring, 0)])
         expected.append(np.where(cut, 0, kept))
-    sums = sum_up(frames, around)
+    sums, _ = sum_up(frames, around)
     totals, bins = sums.totals.copy(), sums.bins.copy()
     kept = cut_spots(frames, around, sums, caps, cut_out)
     assert np.array_equal(kept.totals, np.sum(expected, axis=0))
@@ -259,7 +261,7 @@ def test_ring_sums_respect_caps_and_masks(to_frame: ToFrame) -> None:
     around = survey(canvas, np.array([0, 1, 0, 1, -1], np.int32), usable)
     placed = canvas.lay(to_frame(np.array([7, 2, 9, 9, 9]), n_planes=2))
     sums = np.zeros(2, np.int64)
-    kept = cut_spots([placed], around, sum_up([placed], around), np.array([3, 5]), nothing(1))
+    kept = cut_spots([placed], around, sum_up([placed], around)[0], np.array([3, 5]), nothing(1))
     sum_rings(kept.totals, around.ring, around.usable, sums)
     assert sums.tolist() == [3, 7]
 
@@ -347,7 +349,7 @@ def test_liars_are_found(draw: Draw) -> None:
         if number % 8 == 0:
             mean[flashing] = 60.0
         frames.append(draw(mean, generator))
-    rough = estimate_background(sum_up(frames, around), around, nothing(64), with_tiles=False)
+    rough = rough_background(*sum_up(frames, around), around, with_tiles=False)
     totals = total_counts([frame.planes for frame in frames], around.canvas)
     assert set(find_lying(frames, around, rough, *totals)) == {*hot, *flashing, *dead}
     few = total_counts([frame.planes for frame in frames[:3]], around.canvas)

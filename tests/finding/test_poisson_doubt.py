@@ -33,10 +33,11 @@ def test_the_tail_is_that_of_a_negative_binomial(two_panels, to_frame, n_photons
     counts[13:24, 8:19] = 0
     counts[18, 12:15] = 1, 6, 1
     placed = [around.canvas.lay(to_frame(counts))]
-    sums = Sums(total_counts([placed[0].planes], around.canvas)[0], bin_sums(placed, around))
+    totals = total_counts([placed[0].planes], around.canvas)
+    counted, lit = map(Sums, totals, bin_sums(placed, around))
     tail = tail_of(math.inf, 0.0, 0.0)
     scanner = Scanner()
-    stretch = learn_stretch(placed, around, sums, scanner, tail)
+    stretch = learn_stretch(placed, around, counted, lit, scanner, tail)
     found = stretch.find(placed[0], 0, scanner)
     (number,) = np.flatnonzero(found.position == around.canvas.place[18 * SHAPE[1] + 13])
     doubt = stretch.doubt(found, 0)[number]

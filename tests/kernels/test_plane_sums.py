@@ -27,15 +27,20 @@ SEEDS = st.integers(0, 2**32 - 1)
 def test_words_are_summed_by_group(
     naive_canvas: ModuleType, n_planes: int, mean: float, seed: int
 ) -> None:
-    """Groups gain what their words hold, up to all bits; words of no group are left out."""
+    """Groups gain what their words hold, up to all bits, and the number of pixels that hold any.
+
+    Words of no group are left out.
+    """
     generator = np.random.default_rng(seed)
     n_words = int(generator.choice([1, 40, 255, 256, 700]))
     counts = naive_canvas.draw_counts(generator, 64 * n_words, mean, n_planes)
     group = generator.integers(-1, 5, n_words).astype(np.int32)
-    sums = np.arange(5)
-    sum_words(naive_canvas.planes_of(counts, n_planes), group, sums)
-    held = np.minimum(counts, 2**n_planes - 1).reshape(n_words, 64).sum(axis=1)
+    sums, lit = np.arange(5), np.arange(5, 10)
+    sum_words(naive_canvas.planes_of(counts, n_planes), group, sums, lit)
+    counts = counts.reshape(n_words, 64)
+    held, some = np.minimum(counts, 2**n_planes - 1).sum(axis=1), (counts > 0).sum(axis=1)
     assert sums.tolist() == [k + held[group == k].sum() for k in range(5)]
+    assert lit.tolist() == [5 + k + some[group == k].sum() for k in range(5)]
 
 
 @given(st.integers(1, 600), st.lists(st.integers(1, 8), min_size=1, max_size=12), SEEDS)
@@ -148,11 +153,14 @@ def test_pixels_are_withdrawn(
     group = generator.integers(0, 3, 10).astype(np.int32)
     pixels = np.sort(generator.choice(640, generator.integers(0, 100), replace=False))
     planes, sums = naive_canvas.planes_of(counts, n_planes), np.full(3, 10_000)
-    withdraw(planes, pixels.astype(np.int32), group, sums)
+    lit = np.full(3, 1000)
+    withdraw(planes, pixels.astype(np.int32), group, sums, lit)
     lost = np.zeros(640, np.int64)
     lost[pixels] = held[pixels]
     assert np.array_equal(naive_canvas.counts_of(planes), held - lost)
-    assert sums.tolist() == [10_000 - lost.reshape(10, 64)[group == k].sum() for k in range(3)]
+    lost = lost.reshape(10, 64)
+    assert sums.tolist() == [10_000 - lost[group == k].sum() for k in range(3)]
+    assert lit.tolist() == [1000 - (lost[group == k] > 0).sum() for k in range(3)]
 
 
 @given(

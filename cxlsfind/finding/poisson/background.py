@@ -5,13 +5,14 @@ profile is the smoothed mean of each ring, the factor corrects it tile by tile w
 show structure that rings do not have, and the scale is smooth in radius. Means are used
 throughout: medians are zero below 0.7 photons per pixel, and clipping at multiples of sigma throws
 real photons away. Counts are cut at caps that a background pixel does not reach, and pixels around
-found spots are left out.
+found spots are left out. Before any spot is known, dim frames are judged by how many pixels hold
+photons, to which a spot adds little however bright it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,11 @@ _PLAINLY = 5.0
 _ZONE_PHOTONS = 4000.0
 _MOST_ZONES = 16
 
+#: Up to this share of pixels that hold photons, their number tells the background.
+_DIM = 0.2
+#: The largest share that is trusted in single rings.
+_MOST_LIT = 0.9
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Background:
@@ -79,7 +85,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sums:
-    """Photons of consecutive frames, pixel by pixel and frame by frame.
+    """Photons of consecutive frames, or pixels that hold any, pixel by pixel and frame by frame.
 
     Parameters
     ----------
@@ -93,25 +99,30 @@ class Sums:
     bins: IntArray
 
 
-def bin_sums(frames: Sequence[PlacedFrame], around: Surroundings) -> IntArray:
-    """Return the photons of every frame by radius, as far as the planes count them."""
-    sums = np.zeros((len(frames), around.n_bins), np.int64)
+def bin_sums(frames: Sequence[PlacedFrame], around: Surroundings) -> tuple[IntArray, IntArray]:
+    """Return the photons of every frame by radius, as far as the planes count them.
+
+    And how many pixels hold any.
+    """
+    sums, lit = np.zeros((2, len(frames), around.n_bins), np.int64)
     for number, frame in enumerate(frames):
-        sum_words(frame.planes, around.word_bin, sums[number])
-    return sums
+        sum_words(frame.planes, around.word_bin, sums[number], lit[number])
+    return sums, lit
 
 
-def total_counts(planes: Sequence[Words], canvas: Canvas) -> tuple[npt.NDArray[np.uint32], Words]:
+def total_counts(
+    planes: Sequence[Words], canvas: Canvas
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     """Return the sum over frames of what their planes hold, at every canvas pixel.
 
-    And, as bit planes, in how many frames that is anything.
+    And in how many frames that is anything.
     """
     n_more = len(planes).bit_length()
     totals = np.zeros((max(len(each) for each in planes) + n_more, canvas.n_words), np.uint64)
     lit = np.zeros((n_more, canvas.n_words), np.uint64)
     for together in batches(planes):
         add_frames(together, totals, lit)
-    return spread_planes(totals, canvas), lit
+    return _spread_planes(totals, canvas), _spread_planes(lit, canvas)
 
 
 def batches(planes: Sequence[Words]) -> Iterator[tuple[Words, ...]]:
@@ -122,7 +133,7 @@ def batches(planes: Sequence[Words]) -> Iterator[tuple[Words, ...]]:
         yield (*some, *[nothing] * (BATCH - len(some)))
 
 
-def spread_planes(totals: Words, canvas: Canvas) -> npt.NDArray[np.uint32]:
+def _spread_planes(totals: Words, canvas: Canvas) -> npt.NDArray[np.uint32]:
     """Return numbers that bit planes hold, at every canvas pixel."""
     values = np.empty(canvas.size, np.uint32)
     spread_totals(totals, values)
@@ -158,6 +169,29 @@ def cut_spots(
             frame.planes, around.usable_words, around.ring, caps, cut, around.word_bin, totals, row
         )
     return Sums(totals, bins)
+
+
+def rough_background(
+    counts: Sums, lit: Sums, around: Surroundings, *, with_tiles: bool
+) -> Background:
+    """Estimate the background of frames whose spots are not known yet.
+
+    Parameters
+    ----------
+    counts, lit
+        Photons, and pixels that hold any.
+    with_tiles
+        As for :func:`estimate_background`.
+    """
+    n_frames = len(lit.bins)
+    nothing = [np.empty(0, np.int32)] * n_frames
+    if lit.bins.sum() > _DIM * n_frames * around.n_pixels:
+        return estimate_background(counts, around, nothing, with_tiles=with_tiles)
+    shares = estimate_background(lit, around, nothing, with_tiles=with_tiles)
+    level = -np.log1p(-np.minimum(shares.profile * shares.scales, _MOST_LIT))
+    scales = (level / shares.profile).astype(np.float32)
+    photons = counts.bins.sum(axis=1).astype(np.float64)
+    return replace(shares, scales=scales, smooth_scales=scales, photons=photons)
 
 
 def estimate_background(
@@ -324,8 +358,7 @@ def frame_scales(
     n_zones = int(np.clip(np.median(total) / _ZONE_PHOTONS, 1, _MOST_ZONES))
     if n_zones == 1:
         return np.repeat(scale[:, None], len(profile), axis=1)
-    pixels = np.zeros(around.n_bins, np.int64)
-    sum_words(around.usable_words[None, :], around.word_bin, pixels)
+    pixels = around.bin_sizes
     exposed = np.array(
         [
             1.0

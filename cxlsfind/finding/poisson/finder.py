@@ -13,7 +13,7 @@ import numpy.typing as npt
 from cxlsfind.finding.poisson.background import (
     Sums,
     bin_sums,
-    estimate_background,
+    rough_background,
     total_counts,
 )
 from cxlsfind.finding.poisson.candidates import Scanner
@@ -115,34 +115,36 @@ class PoissonFinder:
         The finder changes them: pixels that lie are cleared.
         """
         canvas = self._around.canvas
-        bins = bin_sums(placed, self._around)
+        bins, lit_bins = bin_sums(placed, self._around)
         totals = bins.sum(axis=1).astype(np.float64)
         dark = dark_frames(totals)
         zones = zone_sums(bins)
         zones[dark] = 0.0
         cuts = [0, *split_at_changes(zones), len(placed)]
-        around, known = self._without_liars(placed, bins, dark, cuts)
+        around, known = self._without_liars(placed, bins, lit_bins, dark, cuts)
         lying = np.flatnonzero(self._around.usable & ~around.usable).astype(np.int32)
-        for frame, row in zip(placed, bins, strict=True):
-            withdraw(frame.planes, lying, around.word_bin, row)
+        for frame, row, lit_row in zip(placed, bins, lit_bins, strict=True):
+            withdraw(frame.planes, lying, around.word_bin, row, lit_row)
         brightest = np.median(totals[~dark]) if not dark.all() else 0.0
         results: list[PoissonResult] = []
         for start, stop in pairwise(cuts):
             part = placed[start:stop]
             sky = known.pop(start, None)
             if sky is None:
-                sky, _ = total_counts([frame.planes for frame in part], canvas)
-            sky[lying] = 0
-            offset = self._ring_centre.find(sky, lying)
-            here, its_bins = around, bins[start:stop]
+                sky = total_counts([frame.planes for frame in part], canvas)
+            for totals_there in sky:
+                totals_there[lying] = 0
+            offset = self._ring_centre.find(sky[0], lying)
+            here, its_bins = around, (bins[start:stop], lit_bins[start:stop])
             if offset != (0.0, 0.0):
                 here = self._around_offset(offset).without(lying)
                 its_bins = bin_sums(part, here)
-            stretch = learn_stretch(part, here, Sums(sky, its_bins), self._scanner, self._tail)
+            counts, lit = map(Sums, sky, its_bins)
+            stretch = learn_stretch(part, here, counts, lit, self._scanner, self._tail)
             lost = len(cuts) > 2 and np.median(totals[start:stop]) < _NO_JET_SHARE * brightest
-            lit = FrameClass.NO_JET if lost else FrameClass.BLANK
+            usual = FrameClass.NO_JET if lost else FrameClass.BLANK
             for t in range(start, stop):
-                kind = FrameClass.BEAM_OFF if dark[t] else lit
+                kind = FrameClass.BEAM_OFF if dark[t] else usual
                 results.append(self._find_frame(placed[t], stretch, t - start, kind, offset))
         mask = self._mask.copy()
         mask[canvas.source(lying)] = False
@@ -152,27 +154,28 @@ class PoissonFinder:
         self,
         placed: Sequence[PlacedFrame],
         bins: npt.NDArray[np.int64],
+        lit_bins: npt.NDArray[np.int64],
         dark: npt.NDArray[np.bool_],
         cuts: Sequence[int],
-    ) -> tuple[Surroundings, dict[int, npt.NDArray[np.uint32]]]:
+    ) -> tuple[Surroundings, dict[int, tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]]]:
         """Return the surroundings less the pixels that lie in any stretch of the block.
 
-        And, by their first frames, the sums over stretches that are lit throughout.
+        And, by their first frames, the sums over stretches that have beam throughout.
         """
         around = self._around
         known = {}
         lying = [np.empty(0, np.int32)]
         for start, stop in pairwise(cuts):
-            lit = [t for t in range(start, stop) if not dark[t]]
-            if len(lit) < FEWEST_FRAMES:
+            bright = [t for t in range(start, stop) if not dark[t]]
+            if len(bright) < FEWEST_FRAMES:
                 continue
-            part = [placed[t] for t in lit]
+            part = [placed[t] for t in bright]
             totals, ever = total_counts([frame.planes for frame in part], around.canvas)
-            nothing = [np.empty(0, np.int32)] * len(lit)
-            rough = estimate_background(Sums(totals, bins[lit]), around, nothing, with_tiles=True)
+            counts, lit = Sums(totals, bins[bright]), Sums(ever, lit_bins[bright])
+            rough = rough_background(counts, lit, around, with_tiles=True)
             lying.append(find_lying(part, around, rough, totals, ever))
-            if len(lit) == stop - start:
-                known[start] = totals
+            if len(bright) == stop - start:
+                known[start] = totals, ever
         return around.without(np.unique(np.concatenate(lying))), known
 
     def _find_frame(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.special import gammainc, gammaincc
 
-from cxlsfind.finding.poisson.background import Background, batches, spread_planes
+from cxlsfind.finding.poisson.background import Background, batches
 from cxlsfind.finding.poisson.canvas import WORD, PlacedFrame
 from cxlsfind.finding.poisson.odd_lines import find_odd_lines
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
@@ -56,7 +56,7 @@ def find_lying(
     around: Surroundings,
     background: Background,
     totals: npt.NDArray[np.uint32],
-    lit: npt.NDArray[np.uint64],
+    lit: npt.NDArray[np.uint32],
 ) -> npt.NDArray[np.int32]:
     """Return usable pixels of the canvas that fire too often or too rarely; ascending.
 
@@ -67,7 +67,7 @@ def find_lying(
     totals
         Sum over the frames at every canvas pixel.
     lit
-        In how many frames that was anything, as bit planes.
+        In how many frames that was anything.
     """
     if len(frames) < FEWEST_FRAMES:
         return np.empty(0, np.int32)
@@ -75,8 +75,9 @@ def find_lying(
     sparse = level.max(axis=0) < _SPARSE
     votes = totals
     if sparse.any():
-        votes = spread_planes(lit, around.canvas)
+        votes = lit
         if not sparse.all():
+            votes = lit.copy()
             take_from(totals, ~sparse, around.ring, votes)
     hoped = np.where(sparse, -np.expm1(-level), level).sum(axis=0)
     odd, mean = _odd_pixels(votes, hoped, background, around)

@@ -16,6 +16,7 @@ from cxlsfind.finding.poisson.background import (
     count_caps,
     cut_spots,
     estimate_background,
+    rough_background,
 )
 from cxlsfind.finding.poisson.candidates import (
     Candidates,
@@ -231,7 +232,8 @@ class Stretch:
 def learn_stretch(
     placed: Sequence[PlacedFrame],
     around: Surroundings,
-    sums: Sums,
+    counts: Sums,
+    lit: Sums,
     scanner: Scanner,
     tail: NullTail,
 ) -> Stretch:
@@ -241,13 +243,12 @@ def learn_stretch(
     ----------
     placed
         Frames that share the shape of their background.
-    sums
-        What their planes hold.
+    counts, lit
+        What their planes hold, and where that is anything.
     tail
         Null tail without charge sharing.
     """
-    cut_out = [np.empty(0, np.int32)] * len(placed)
-    background = estimate_background(sums, around, cut_out, with_tiles=False)
+    background = rough_background(counts, lit, around, with_tiles=False)
     crowds: list[Crowd | None] = [None] * len(placed)
     marked = np.zeros(around.canvas.n_words, np.uint64)
     for _ in range(_MOST_LOOKS):
@@ -265,7 +266,7 @@ def learn_stretch(
         cut_out = [
             cut if cut.size < _MOST_CUT_OUT * around.n_pixels else cut[:0] for cut in cut_out
         ]
-        kept = cut_spots(placed, around, sums, count_caps(rough), cut_out)
+        kept = cut_spots(placed, around, counts, count_caps(rough), cut_out)
         background = estimate_background(kept, around, cut_out, with_tiles=True)
         if _is_settled(rough, background, around) and _are_settled(spots, background, around, tail):
             break

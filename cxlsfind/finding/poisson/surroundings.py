@@ -34,6 +34,8 @@ class Surroundings:
     word_bin
         Bin of radius of the words of a bit plane, ``RINGS_PER_BIN`` rings wide, by the mean ring
         of their usable pixels; -1 without any; int32.
+    bin_sizes
+        Usable pixels of every bin; int64.
     tiles
         How the rings cross the tiles.
     """
@@ -44,6 +46,7 @@ class Surroundings:
     usable_words: npt.NDArray[np.uint64]
     ring_sizes: IntArray
     word_bin: npt.NDArray[np.int32]
+    bin_sizes: IntArray
     tiles: TileRings
 
     @property
@@ -54,7 +57,7 @@ class Surroundings:
     @property
     def n_bins(self) -> int:
         """Number of bins of radius."""
-        return (self.n_rings - 1) // RINGS_PER_BIN + 1
+        return len(self.bin_sizes)
 
     @property
     def n_pixels(self) -> int:
@@ -68,11 +71,13 @@ class Surroundings:
         usable = self.usable.copy()
         usable[pixels] = False
         lost = np.bincount(self.ring[pixels], minlength=self.n_rings)
+        lost_of_bins = np.bincount(self.word_bin[pixels >> 6], minlength=self.n_bins)
         return replace(
             self,
             usable=usable,
             usable_words=self.canvas.words(usable),
             ring_sizes=self.ring_sizes - lost,
+            bin_sizes=self.bin_sizes - lost_of_bins,
             tiles=self.tiles.without(pixels, self.ring),
         )
 
@@ -93,12 +98,17 @@ def survey(
     sizes = np.bincount(ring[on_canvas], minlength=n_rings).astype(np.int64)
     word_bin = np.empty(canvas.n_words, np.int32)
     bin_words(ring, on_canvas, RINGS_PER_BIN, word_bin)
+    usable_words = canvas.words(on_canvas)
+    inside = word_bin >= 0
+    bin_sizes = np.zeros((n_rings - 1) // RINGS_PER_BIN + 1, np.int64)
+    np.add.at(bin_sizes, word_bin[inside], np.bitwise_count(usable_words[inside]))
     return Surroundings(
         canvas,
         ring,
         on_canvas,
-        canvas.words(on_canvas),
+        usable_words,
         sizes,
         word_bin,
+        bin_sizes,
         tile_rings(ring, on_canvas, canvas.stride),
     )
