@@ -141,16 +141,73 @@ def drop_from_tiles(
 @kernel
 def drop_values(
     pixels: Places,
-    values: npt.NDArray[np.float64],
+    ring: Rings,
+    per_pixel: npt.NDArray[np.float64],
     stride: int,
     side: int,
     sums: npt.NDArray[np.float64],
 ) -> None:
-    """Take the values of pixels from the sums of their tiles, shape (down, across)."""
+    """Take what every ring expects per pixel from the sums of the pixels' tiles.
+
+    Parameters
+    ----------
+    sums
+        Shape (down, across).
+    """
     for number in range(pixels.size):
         row = pixels[number] // stride
         column = pixels[number] - row * stride
-        sums[row // side, column // side] -= values[number]
+        sums[row // side, column // side] -= per_pixel[ring[pixels[number]]]
+
+
+@kernel
+def count_pixels(
+    pixels: Places,
+    ring: Rings,
+    group: npt.NDArray[np.int32],
+    by_ring: npt.NDArray[np.int64],
+    by_group: npt.NDArray[np.int64],
+) -> None:
+    """Add the numbers of pixels to those of their rings, and of their words' groups.
+
+    Parameters
+    ----------
+    group
+        Group of every word, not -1 for those of the pixels.
+    """
+    for number in range(pixels.size):
+        pixel = pixels[number]
+        by_ring[ring[pixel]] += 1
+        by_group[group[pixel >> 6]] += 1
+
+
+@kernel
+def count_shapes(
+    first: npt.NDArray[np.int64],
+    entry_ring: npt.NDArray[np.int32],
+    entry_pixels: npt.NDArray[np.int32],
+    log_profile: npt.NDArray[np.float64],
+    log_factor: npt.NDArray[np.float64],
+    lowest: float,
+    width: float,
+    pixels: npt.NDArray[np.int64],
+) -> None:
+    """Add the pixels of tiles to bins of the logarithm of the background's shape.
+
+    Parameters
+    ----------
+    first, entry_ring, entry_pixels
+        As :func:`list_tile_rings` found them.
+    log_profile, log_factor
+        Logarithms of the shape, by ring and by tile, to be added.
+    lowest, width
+        Where the bins begin, and their width; what lies beyond is counted in the last.
+    """
+    for tile in range(log_factor.size):
+        offset = log_factor[tile] - lowest
+        for entry in range(first[tile], first[tile + 1]):
+            place = int((log_profile[entry_ring[entry]] + offset) / width)
+            pixels[min(place, pixels.size - 1)] += entry_pixels[entry]
 
 
 @kernel

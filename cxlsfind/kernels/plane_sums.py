@@ -207,8 +207,10 @@ def multiply_neighbours(
 def take_out(
     planes: Words,
     pixels: npt.NDArray[np.int32],
+    ring: npt.NDArray[np.int32],
     group: npt.NDArray[np.int32],
     totals: npt.NDArray[np.uint32],
+    rings: npt.NDArray[np.int64],
     sums: npt.NDArray[np.int64],
 ) -> None:
     """Subtract what the planes hold at some pixels from totals, and from sums over groups.
@@ -219,8 +221,8 @@ def take_out(
         Distinct, ascending.
     group
         Group of every word, not -1 for those of the pixels.
-    totals
-        Per canvas pixel.
+    totals, rings
+        Per canvas pixel, and per ring.
     """
     one = np.uint64(1)
     number = 0
@@ -235,7 +237,9 @@ def take_out(
             bits = planes[k, word] & mine
             sums[group[word]] -= count_ones(bits) << k
             while bits:
-                totals[64 * word + lowest_one(bits)] -= np.uint32(1 << k)
+                pixel = 64 * word + lowest_one(bits)
+                totals[pixel] -= np.uint32(1 << k)
+                rings[ring[pixel]] -= 1 << k
                 bits &= bits - one
 
 
@@ -307,6 +311,7 @@ def clip_counts(
     left_out: npt.NDArray[np.int32],
     group: npt.NDArray[np.int32],
     totals: npt.NDArray[np.uint32],
+    rings: npt.NDArray[np.int64],
     sums: npt.NDArray[np.int64],
 ) -> None:
     """Take from totals, and from sums over groups, what counts exceed the cap of their ring by.
@@ -321,8 +326,8 @@ def clip_counts(
         Pixels that are left alone, ascending.
     group
         Group of every word, not -1 where a pixel is usable.
-    totals
-        Per canvas pixel.
+    totals, rings
+        Per canvas pixel, and per ring.
     """
     full = (1 << planes.shape[0]) - 1
     least = caps.min() + 1
@@ -345,4 +350,5 @@ def clip_counts(
                 over = value - caps[ring[pixel]]
                 if value < full and over > 0 and find_place(left_out, pixel) < 0:
                     totals[pixel] -= np.uint32(over)
+                    rings[ring[pixel]] -= over
                     sums[group[word]] -= over

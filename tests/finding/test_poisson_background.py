@@ -20,6 +20,7 @@ from cxlsfind.finding.poisson.background import (
     frame_scales,
     rough_background,
     smooth_profile,
+    sum_up,
     total_counts,
 )
 from cxlsfind.finding.poisson.canvas import PAD, Canvas, PlacedFrame, build_canvas
@@ -29,7 +30,6 @@ from cxlsfind.finding.poisson.sharing import measure_sharing
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings, survey
 from cxlsfind.finding.poisson.tiles import SIDE as TILE
 from cxlsfind.geometry.layout import Layout, PanelWindow, Slab
-from cxlsfind.kernels.background_maps import sum_rings
 from cxlsfind.records import PlaneFrame
 
 SIDE = 400
@@ -70,11 +70,16 @@ def draw(place: Callable[[np.ndarray], PlacedFrame]) -> Draw:
     return lambda mean, generator: place(generator.poisson(mean))
 
 
-def sum_up(frames: Sequence[PlacedFrame], around: Surroundings) -> tuple[Sums, Sums]:
-    """Return the photons of frames as far as their planes count them, and lit pixels."""
-    totals = total_counts([frame.planes for frame in frames], around.canvas)
-    counts, lit = map(Sums, totals, bin_sums(frames, around))
-    return counts, lit
+def sum_frames(frames: Sequence[PlacedFrame], around: Surroundings) -> Sums:
+    """Return the photons of frames as far as their planes count them."""
+    totals, _ = total_counts([frame.planes for frame in frames], around.canvas)
+    return sum_up(totals, bin_sums(frames, around)[0], around)
+
+
+def guess(frames: Sequence[PlacedFrame], around: Surroundings) -> Background:
+    """Estimate roughly, as long as no spot is known."""
+    _, lit = total_counts([frame.planes for frame in frames], around.canvas)
+    return rough_background(sum_frames(frames, around), lit, bin_sums(frames, around)[1], around)
 
 
 def estimate(
@@ -85,10 +90,9 @@ def estimate(
     with_tiles: bool,
 ) -> Background:
     """Estimate as the finder does: roughly first, and again with caps and without spots."""
-    counts, lit = sum_up(frames, around)
-    rough = rough_background(counts, lit, around, with_tiles=False)
+    rough = guess(frames, around)
     cut_out = nothing(len(frames)) if cut_out is None else cut_out
-    kept = cut_spots(frames, around, counts, count_caps(rough), cut_out)
+    kept = cut_spots(frames, around, sum_frames(frames, around), count_caps(rough), cut_out)
     return estimate_background(kept, around, cut_out, with_tiles=with_tiles)
 
 
@@ -178,7 +182,7 @@ def test_bright_spots_are_capped(place: Callable[[np.ndarray], PlacedFrame]) -> 
     counts = generator.poisson(0.05 * around.usable)
     counts[generator.choice(inside, 100, replace=False)] += 10_000
     frame = place(counts)
-    rough = rough_background(*sum_up([frame], around), around, with_tiles=False)
+    rough = guess([frame], around)
     assert np.average(rough.profile * rough.scales[0]) == pytest.approx(0.05, rel=0.05)
     capped = estimate([frame], around, with_tiles=False)
     assert np.average(capped.profile * capped.scales[0]) == pytest.approx(0.05, rel=0.25)
@@ -239,10 +243,13 @@ def test_sums_without_spots(
         cut_out.append(np.flatnonzero(cut).astype(np.int32))
         kept = np.minimum(counts, caps[np.maximum(around.ring, 0)])
         expected.append(np.where(cut, 0, kept))
-    sums, _ = sum_up(frames, around)
-    totals, bins = sums.totals.copy(), sums.bins.copy()
+    sums = sum_frames(frames, around)
+    totals, rings, bins = sums.totals.copy(), sums.rings.copy(), sums.bins.copy()
     kept = cut_spots(frames, around, sums, caps, cut_out)
     assert np.array_equal(kept.totals, np.sum(expected, axis=0))
+    inside = around.ring >= 0
+    by_ring = np.bincount(around.ring[inside], kept.totals[inside], minlength=around.n_rings)
+    assert np.array_equal(kept.rings, by_ring)
     for number, counts in enumerate(expected):
         words = counts.reshape(-1, 64).sum(axis=1)
         known = around.word_bin >= 0
@@ -250,6 +257,7 @@ def test_sums_without_spots(
         assert np.array_equal(kept.bins[number], by_bin)
     # What goes in is not changed.
     assert np.array_equal(sums.totals, totals)
+    assert np.array_equal(sums.rings, rings)
     assert np.array_equal(sums.bins, bins)
 
 
@@ -260,10 +268,8 @@ def test_ring_sums_respect_caps_and_masks(to_frame: ToFrame) -> None:
     usable = np.array([True, True, False, True, True])
     around = survey(canvas, np.array([0, 1, 0, 1, -1], np.int32), usable)
     placed = canvas.lay(to_frame(np.array([7, 2, 9, 9, 9]), n_planes=2))
-    sums = np.zeros(2, np.int64)
-    kept = cut_spots([placed], around, sum_up([placed], around)[0], np.array([3, 5]), nothing(1))
-    sum_rings(kept.totals, around.ring, around.usable, sums)
-    assert sums.tolist() == [3, 7]
+    kept = cut_spots([placed], around, sum_frames([placed], around), np.array([3, 5]), nothing(1))
+    assert kept.rings.tolist() == [3, 7]
 
 
 def test_profile_of_few_photons_is_wide() -> None:
@@ -293,7 +299,8 @@ def test_scales_follow_zones_only_when_they_differ() -> None:
     bend[2] = np.linspace(0.8, 1.2, 200)
     rings = generator.poisson(1000.0 * bend)
     sums = np.add.reduceat(rings, np.arange(0, 200, RINGS_PER_BIN), axis=1)
-    scales = frame_scales(sums, around, profile, nothing(40))
+    whole = np.zeros((40, around.n_rings), np.int64), np.zeros((40, around.n_bins), np.int64)
+    scales = frame_scales(sums, around, profile, *whole)
     assert np.ptp(scales[0]) < 0.01
     assert scales[2, 180] / scales[2, 20] == pytest.approx(bend[2, 180] / bend[2, 20], rel=0.05)
     others = np.delete(scales, 2, axis=0)
@@ -306,12 +313,12 @@ def test_pixels_left_out_do_not_lower_the_scale() -> None:
     around = make_stripes()
     inside = np.flatnonzero(around.ring // 40 == 2).astype(np.int32)
     cut = np.sort(generator.choice(inside, inside.size // 10, replace=False))
-    cut_out = [np.empty(0, np.int32), cut]
-    expected = np.repeat(around.ring_sizes[None, :], 2, axis=0)
-    expected[1] -= np.bincount(around.ring[cut], minlength=200)
-    rings = generator.poisson(2.0 * expected)
+    of_rings, of_bins = np.zeros((2, 200), np.int64), np.zeros((2, around.n_bins), np.int64)
+    of_rings[1] = np.bincount(around.ring[cut], minlength=200)
+    of_bins[1] = np.bincount(around.word_bin[cut >> 6], minlength=around.n_bins)
+    rings = generator.poisson(2.0 * (around.ring_sizes - of_rings))
     sums = np.add.reduceat(rings, np.arange(0, 200, RINGS_PER_BIN), axis=1)
-    scales = frame_scales(sums, around, np.ones(200), cut_out)
+    scales = frame_scales(sums, around, np.ones(200), of_rings, of_bins)
     assert scales == pytest.approx(np.full((2, 200), 2.0), rel=0.01)
 
 
@@ -349,7 +356,7 @@ def test_liars_are_found(draw: Draw) -> None:
         if number % 8 == 0:
             mean[flashing] = 60.0
         frames.append(draw(mean, generator))
-    rough = rough_background(*sum_up(frames, around), around, with_tiles=False)
+    rough = guess(frames, around)
     totals = total_counts([frame.planes for frame in frames], around.canvas)
     assert set(find_lying(frames, around, rough, *totals)) == {*hot, *flashing, *dead}
     few = total_counts([frame.planes for frame in frames[:3]], around.canvas)

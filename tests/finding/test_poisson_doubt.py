@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
 
-from cxlsfind.finding.poisson.background import Sums, bin_sums, total_counts
+from cxlsfind.finding.poisson.background import (
+    bin_sums,
+    rough_background,
+    sum_up,
+    total_counts,
+)
 from cxlsfind.finding.poisson.candidates import Scanner
 from cxlsfind.finding.poisson.canvas import build_canvas
 from cxlsfind.finding.poisson.stretch import learn_stretch
@@ -34,10 +39,12 @@ def test_the_tail_is_that_of_a_negative_binomial(two_panels, to_frame, n_photons
     counts[18, 12:15] = 1, 6, 1
     placed = [around.canvas.lay(to_frame(counts))]
     totals = total_counts([placed[0].planes], around.canvas)
-    counted, lit = map(Sums, totals, bin_sums(placed, around))
+    bins, lit_bins = bin_sums(placed, around)
+    counted = sum_up(totals[0], bins, around)
+    rough = rough_background(counted, totals[1], lit_bins, around)
     tail = tail_of(math.inf, 0.0, 0.0)
     scanner = Scanner()
-    stretch = learn_stretch(placed, around, counted, lit, scanner, tail)
+    stretch = learn_stretch(placed, around, counted, rough, scanner, tail)
     found = stretch.find(placed[0], 0, scanner)
     (number,) = np.flatnonzero(found.position == around.canvas.place[18 * SHAPE[1] + 13])
     doubt = stretch.doubt(found, 0)[number]

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from cxlsfind.kernels.background_maps import (
     bin_words,
+    count_pixels,
+    count_shapes,
     drop_from_tiles,
+    drop_values,
     expect_tiles,
     factor_at,
     find_directions,
@@ -111,6 +114,46 @@ def test_tiles_know_their_rings(seed: int, shape: tuple[int, int, int]) -> None:
     kept[lost] = False
     naive = np.bincount(tile[kept], per_pixel[ring[kept]], minlength=len(expected))
     assert np.allclose(expected, naive, rtol=1e-12, atol=1e-9)
+
+
+@given(SEEDS, SHAPES)
+@settings(max_examples=20)
+def test_pixels_are_counted_and_dropped(seed: int, shape: tuple[int, int, int]) -> None:
+    """Pixels count for their rings and words' groups, and tiles lose what their rings expect."""
+    generator = np.random.default_rng(seed)
+    n_rows, stride, side = shape
+    ring, usable = draw_sheet(generator, n_rows, stride)
+    tile, grid = tiles_of(n_rows, stride, side)
+    pixels = np.flatnonzero(usable & (generator.random(ring.size) < 0.1)).astype(np.int32)
+    group = generator.integers(0, 5, ring.size // 64).astype(np.int32)
+    by_ring, by_group = np.ones(ring.max() + 2, np.int64), np.ones(5, np.int64)
+    count_pixels(pixels, ring, group, by_ring, by_group)
+    assert np.array_equal(by_ring, 1 + np.bincount(ring[pixels], minlength=len(by_ring)))
+    assert np.array_equal(by_group, 1 + np.bincount(group[pixels // 64], minlength=5))
+    per_pixel = generator.uniform(0.0, 2.0, ring.max() + 2)
+    sums = np.full(grid, 9.0)
+    drop_values(pixels, ring, per_pixel, stride, side, sums)
+    naive = 9.0 - np.bincount(tile[pixels], per_pixel[ring[pixels]], minlength=sums.size)
+    assert np.allclose(sums.ravel(), naive, rtol=1e-12, atol=1e-9)
+
+
+@given(SEEDS, SHAPES)
+@settings(max_examples=20)
+def test_shapes_are_counted(seed: int, shape: tuple[int, int, int]) -> None:
+    """Every usable pixel falls into the bin of its shape's logarithm, the last one at the most."""
+    generator = np.random.default_rng(seed)
+    n_rows, stride, side = shape
+    ring, usable = draw_sheet(generator, n_rows, stride)
+    tile, grid = tiles_of(n_rows, stride, side)
+    first = np.empty(grid[0] * grid[1] + 1, np.int64)
+    entry_ring, pixels = np.empty((2, ring.size), np.int32)
+    list_tile_rings(ring, usable, stride, side, first, entry_ring, pixels)
+    of_rings = generator.uniform(-3.0, 1.0, ring.max() + 2)
+    of_tiles = generator.uniform(-1.0, 1.0, grid[0] * grid[1])
+    bins = np.ones(40, np.int64)
+    count_shapes(first, entry_ring, pixels, of_rings, of_tiles, -4.0, 0.125, bins)
+    places = ((of_rings[ring] + (of_tiles[tile] + 4.0)) / 0.125)[usable].astype(int)
+    assert np.array_equal(bins, 1 + np.bincount(np.minimum(places, 39), minlength=40))
 
 
 def test_entries_beyond_the_room_are_counted() -> None:

@@ -133,11 +133,14 @@ def test_pixels_are_taken_out(
     pixels = np.sort(generator.choice(640, generator.integers(0, 100), replace=False))
     others = generator.integers(0, 5, 640)
     totals = (held + others).astype(np.uint32)
-    sums = np.full(3, 10_000)
-    take_out(naive_canvas.planes_of(counts, n_planes), pixels.astype(np.int32), group, totals, sums)
+    ring = generator.integers(0, 7, 640).astype(np.int32)
+    rings, sums = np.full(7, 20_000), np.full(3, 10_000)
+    planes = naive_canvas.planes_of(counts, n_planes)
+    take_out(planes, pixels.astype(np.int32), ring, group, totals, rings, sums)
     lost = np.zeros(640, np.int64)
     lost[pixels] = held[pixels]
     assert np.array_equal(totals, held + others - lost)
+    assert np.array_equal(rings, 20_000 - np.bincount(ring, lost, minlength=7))
     assert sums.tolist() == [10_000 - lost.reshape(10, 64)[group == k].sum() for k in range(3)]
 
 
@@ -185,7 +188,7 @@ def test_counts_are_clipped(
     group = generator.integers(0, 3, n_words).astype(np.int32)
     caps = generator.integers(max(0, most - 2), most + 3, 6)
     left_out = np.flatnonzero(generator.random(n_pixels) < 0.1).astype(np.int32)
-    totals, sums = held.astype(np.uint32), np.full(3, 10**9)
+    totals, rings, sums = held.astype(np.uint32), np.full(6, 10**9), np.full(3, 10**9)
     clip_counts(
         naive_canvas.planes_of(counts, n_planes),
         naive_canvas.words_of(usable),
@@ -194,12 +197,14 @@ def test_counts_are_clipped(
         left_out,
         group,
         totals,
+        rings,
         sums,
     )
     is_clipped = usable & (held < full)
     is_clipped[left_out] = False
     over = np.where(is_clipped, np.maximum(held - caps[ring], 0), 0)
     assert np.array_equal(totals, held - over)
+    assert np.array_equal(rings, 10**9 - np.bincount(ring[usable], over[usable], minlength=6))
     lost = over.reshape(n_words, 64).sum(axis=1)
     assert sums.tolist() == [10**9 - lost[group == k].sum() for k in range(3)]
 

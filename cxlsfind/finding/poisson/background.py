@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cxlsfind.finding.poisson.canvas import Canvas, PlacedFrame
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import no_correction, tile_correction
-from cxlsfind.kernels.background_maps import sum_rings
+from cxlsfind.kernels.background_maps import count_pixels, sum_rings
 from cxlsfind.kernels.plane_sums import (
     add_frames,
     clip_counts,
@@ -91,12 +91,20 @@ class Sums:
     ----------
     totals
         Sum over frames at every canvas pixel; uint32.
+    rings
+        The same over the usable pixels of rings; int64.
     bins
         Sum over bins of radius of every frame, shape (frames, bins); int64.
     """
 
     totals: npt.NDArray[np.uint32]
+    rings: IntArray
     bins: IntArray
+
+    def clear(self, pixels: Places, ring: npt.NDArray[np.int32]) -> None:
+        """Take out usable pixels, distinct, that the bins do not hold any more."""
+        np.subtract.at(self.rings, ring[pixels], self.totals[pixels])
+        self.totals[pixels] = 0
 
 
 def bin_sums(frames: Sequence[PlacedFrame], around: Surroundings) -> tuple[IntArray, IntArray]:
@@ -123,6 +131,13 @@ def total_counts(
     for together in batches(planes):
         add_frames(together, totals, lit)
     return _spread_planes(totals, canvas), _spread_planes(lit, canvas)
+
+
+def sum_up(totals: npt.NDArray[np.uint32], bins: IntArray, around: Surroundings) -> Sums:
+    """Return sums over frames whose totals and bins are known."""
+    rings = np.zeros(around.n_rings, np.int64)
+    sum_rings(totals, around.ring, around.usable, rings)
+    return Sums(totals, rings, bins)
 
 
 def batches(planes: Sequence[Words]) -> Iterator[tuple[Words, ...]]:
@@ -156,38 +171,47 @@ def cut_spots(
     cut_out
         Per frame, canvas pixels that belong to spots; ascending and usable.
     """
-    totals, bins = sums.totals.copy(), sums.bins.copy()
+    totals, rings, bins = sums.totals.copy(), sums.rings.copy(), sums.bins.copy()
     for frame, row, cut in zip(frames, bins, cut_out, strict=True):
-        take_out(frame.planes, cut, around.word_bin, totals, row)
+        take_out(frame.planes, cut, around.ring, around.word_bin, totals, rings, row)
         kept = around.usable[frame.place] & ~_is_listed(frame.place, cut)
         place = frame.place[kept]
         most = np.minimum(frame.count[kept].astype(np.int64), caps[around.ring[place]])
         more = most - frame.full
         totals[place] += more.astype(np.uint32)  # less wraps round, and back again
+        np.add.at(rings, around.ring[place], more)
         np.add.at(row, around.word_bin[place >> 6], more)
         clip_counts(
-            frame.planes, around.usable_words, around.ring, caps, cut, around.word_bin, totals, row
+            frame.planes,
+            around.usable_words,
+            around.ring,
+            caps,
+            cut,
+            around.word_bin,
+            totals,
+            rings,
+            row,
         )
-    return Sums(totals, bins)
+    return Sums(totals, rings, bins)
 
 
 def rough_background(
-    counts: Sums, lit: Sums, around: Surroundings, *, with_tiles: bool
+    counts: Sums, lit: npt.NDArray[np.uint32], lit_bins: IntArray, around: Surroundings
 ) -> Background:
     """Estimate the background of frames whose spots are not known yet.
 
     Parameters
     ----------
-    counts, lit
-        Photons, and pixels that hold any.
-    with_tiles
-        As for :func:`estimate_background`.
+    counts
+        Photons.
+    lit, lit_bins
+        Pixels that hold any, summed as photons are in :class:`Sums`.
     """
-    n_frames = len(lit.bins)
+    n_frames = len(lit_bins)
     nothing = [np.empty(0, np.int32)] * n_frames
-    if lit.bins.sum() > _DIM * n_frames * around.n_pixels:
-        return estimate_background(counts, around, nothing, with_tiles=with_tiles)
-    shares = estimate_background(lit, around, nothing, with_tiles=with_tiles)
+    if lit_bins.sum() > _DIM * n_frames * around.n_pixels:
+        return estimate_background(counts, around, nothing, with_tiles=False)
+    shares = estimate_background(sum_up(lit, lit_bins, around), around, nothing, with_tiles=False)
     level = -np.log1p(-np.minimum(shares.profile * shares.scales, _MOST_LIT))
     scales = (level / shares.profile).astype(np.float32)
     photons = counts.bins.sum(axis=1).astype(np.float64)
@@ -208,21 +232,17 @@ def estimate_background(
     with_tiles
         Whether to look for structure that rings do not have.
     """
-    ring_totals = np.zeros(around.n_rings, np.int64)
-    sum_rings(sums.totals, around.ring, around.usable, ring_totals)
     n_cut = np.array([cut.size for cut in cut_out])
     level = np.maximum(sums.bins.sum(axis=1), 0.5) / np.maximum(around.n_pixels - n_cut, 1)
-    rings_cut = [around.ring[cut] for cut in cut_out]
-    weight = level.sum() * around.ring_sizes
-    for each, rings in zip(level, rings_cut, strict=True):
-        weight -= each * np.bincount(rings, minlength=around.n_rings)
-    profile, support = smooth_profile(ring_totals.astype(np.float64), weight, float(level.mean()))
-    scales = frame_scales(sums.bins, around, profile, cut_out)
+    of_rings, of_bins = _count_cut(cut_out, around)
+    weight = level.sum() * around.ring_sizes - level @ of_rings
+    profile, support = smooth_profile(sums.rings.astype(np.float64), weight, float(level.mean()))
+    scales = frame_scales(sums.bins, around, profile, of_rings, of_bins)
     factor = no_correction(around.tiles)
     if with_tiles:
         expected = around.tiles.expected(profile * scales.sum(axis=0))
-        for cut, rings, scale in zip(cut_out, rings_cut, scales, strict=True):
-            around.tiles.drop(cut, (profile * scale)[rings], expected)
+        for cut, scale in zip(cut_out, scales, strict=True):
+            around.tiles.drop(cut, around.ring, profile * scale, expected)
         factor = tile_correction(around.tiles.seen(sums.totals, around.usable), expected)
     photons = sums.bins.sum(axis=1).astype(np.float64)
     smooth = scales.astype(np.float32)
@@ -334,8 +354,21 @@ def _widths(n_rings: int) -> list[int]:
     return widths
 
 
+def _count_cut(cut_out: Sequence[Places], around: Surroundings) -> tuple[IntArray, IntArray]:
+    """Return how many pixels of each ring, and of each bin, were cut out of every frame."""
+    of_rings = np.zeros((len(cut_out), around.n_rings), np.int64)
+    of_bins = np.zeros((len(cut_out), around.n_bins), np.int64)
+    for number, cut in enumerate(cut_out):
+        count_pixels(cut, around.ring, around.word_bin, of_rings[number], of_bins[number])
+    return of_rings, of_bins
+
+
 def frame_scales(
-    bins: IntArray, around: Surroundings, profile: FloatArray, cut_out: Sequence[Places]
+    bins: IntArray,
+    around: Surroundings,
+    profile: FloatArray,
+    cut_of_rings: IntArray,
+    cut_of_bins: IntArray,
 ) -> FloatArray:
     """Return the scale of every frame in every ring, photons per pixel at profile 1.
 
@@ -348,24 +381,17 @@ def frame_scales(
         Photons outside the pixels cut out, shape (frames, bins of radius).
     profile
         Relative photons per pixel of each ring.
-    cut_out
-        Per frame, canvas pixels that were left out.
+    cut_of_rings, cut_of_bins
+        Pixels that were left out, shapes (frames, rings) and (frames, bins of radius).
     """
     expected = float((around.ring_sizes * profile).sum())
-    lost = np.array([profile[around.ring[cut]].sum() for cut in cut_out])
+    lost = cut_of_rings @ profile
     total = np.maximum(bins.sum(axis=1), 0.5)
     scale = total / np.maximum(expected - lost, 1e-300)
     n_zones = int(np.clip(np.median(total) / _ZONE_PHOTONS, 1, _MOST_ZONES))
     if n_zones == 1:
         return np.repeat(scale[:, None], len(profile), axis=1)
-    pixels = around.bin_sizes
-    exposed = np.array(
-        [
-            1.0
-            - np.bincount(around.word_bin[cut >> 6], minlength=len(pixels)) / np.maximum(pixels, 1)
-            for cut in cut_out
-        ]
-    )
+    exposed = 1.0 - cut_of_bins / np.maximum(around.bin_sizes, 1)
     shape = bins.sum(axis=0) / np.maximum((scale[:, None] * exposed).sum(axis=0), 1e-300)
     share = _running(shape)
     middle = 0.5 * (share[1:] + share[:-1]) / max(share[-1], 1e-300)
@@ -381,12 +407,16 @@ def frame_scales(
     radius = RINGS_PER_BIN * (np.arange(len(shape)) + 0.5)
     known = np.flatnonzero(shape @ members)
     centres = ((shape * radius) @ members)[known] / (shape @ members)[known]
-    rings = np.arange(len(profile)) + 0.5
-    scales: FloatArray = np.array(
-        [scale[t] * (1.0 + np.interp(rings, centres, shrunk[t, known])) for t in range(len(bins))]
-    )
+    rings: FloatArray = np.arange(len(profile), dtype=np.float64) + 0.5
+    spread_out = _linear(rings, centres)
+    scales: FloatArray = scale[:, None] * (1.0 + shrunk[:, known] @ spread_out)
     positive: FloatArray = np.maximum(scales, 1e-3 * scale[:, None])
     return positive
+
+
+def _linear(places: FloatArray, nodes: npt.NDArray[np.floating]) -> FloatArray:
+    """Return the weights, shape (nodes, places), that interpolate linearly between nodes."""
+    return np.array([np.interp(places, nodes, own) for own in np.eye(len(nodes))])
 
 
 def _is_listed(places: Places, cut: Places) -> npt.NDArray[np.bool_]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,14 @@ class Candidates:
     at_nodes: FloatArray
     background: FloatArray
 
+    def numbers_of(self, positions: npt.NDArray[np.int32]) -> npt.NDArray[np.intp]:
+        """Return the numbers of those candidates that stand at some canvas pixels."""
+        numbers = np.searchsorted(self.position, positions)
+        inside = numbers < self.position.size
+        numbers, positions = numbers[inside], positions[inside]
+        found: npt.NDArray[np.intp] = numbers[self.position[numbers] == positions]
+        return found
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Crowd:
@@ -64,12 +72,15 @@ class Crowd:
     box
         Photons in the box; int64.
     asked
-        Photons that boxes had to hold, by word; uint16.
+        Photons that boxes had to hold, by word, or fewer; uint16.
+    lift
+        By how many nodes the frame's scale lifts the bins of radius for that; float64.
     """
 
     position: npt.NDArray[np.int32]
     box: npt.NDArray[np.int64]
     asked: npt.NDArray[np.uint16]
+    lift: FloatArray
 
 
 def strong_part(
@@ -77,7 +88,6 @@ def strong_part(
     around: Surroundings,
     tail: NullTail,
     node_of_word: npt.NDArray[np.float32],
-    scale: npt.NDArray[np.float32],
 ) -> Crowd:
     """Return the pixels whose box holds what is asked of proper spots, as by :func:`ask_boxes`."""
     strong = np.empty(len(crowd.position), np.int64)
@@ -86,12 +96,12 @@ def strong_part(
         crowd.box,
         node_of_word,
         around.word_bin,
-        _lift(around, tail, scale),
+        crowd.lift,
         tail.strong_needs,
         strong,
     )
     strong = strong[:n_strong]
-    return Crowd(crowd.position[strong], crowd.box[strong], crowd.asked)
+    return replace(crowd, position=crowd.position[strong], box=crowd.box[strong])
 
 
 def sharpest(frame: PlacedFrame, around: Surroundings, crowd: Crowd) -> npt.NDArray[np.int32]:
@@ -116,32 +126,40 @@ class Scanner:
         self._boxes = np.empty(1 << 15, np.int64)
 
     def crowd(
-        self, frame: PlacedFrame, around: Surroundings, asked: npt.NDArray[np.uint16]
+        self,
+        frame: PlacedFrame,
+        around: Surroundings,
+        asked: npt.NDArray[np.uint16],
+        lift: FloatArray,
     ) -> Crowd:
-        """Return the pixels of a frame whose 3x3 box holds what its word asks."""
+        """Return the pixels of a frame whose 3x3 box holds what its word asks.
+
+        Parameters
+        ----------
+        asked, lift
+            By :func:`ask_boxes`, and what it was given.
+        """
         everywhere = np.ones(-(-len(asked) // CHUNK), np.bool_)
-        return self._scan(frame, around, asked, everywhere)
+        return Crowd(*self._scan(frame, around, asked, everywhere), asked, lift)
 
     def more_crowd(
         self,
         frame: PlacedFrame,
         around: Surroundings,
         asked: npt.NDArray[np.uint16],
+        lift: FloatArray,
         known: Crowd,
     ) -> Crowd:
         """Return the pixels of a frame that were crowded before, and what less is asked of."""
         less = np.empty(-(-len(asked) // CHUNK), np.bool_)
         if not ask_less(asked, known.asked, less):
-            return known
+            return replace(known, lift=lift)
         old = ~less[known.position // (WORD * CHUNK)]
-        new = self._scan(frame, around, asked, less)
-        position = np.concatenate([known.position[old], new.position])
+        its_position, its_box = self._scan(frame, around, asked, less)
+        position = np.concatenate([known.position[old], its_position])
         order = np.argsort(position, kind="stable")
-        return Crowd(
-            position[order],
-            np.concatenate([known.box[old], new.box])[order],
-            asked,
-        )
+        box = np.concatenate([known.box[old], its_box])
+        return Crowd(position[order], box[order], asked, lift)
 
     def _scan(
         self,
@@ -149,7 +167,7 @@ class Scanner:
         around: Surroundings,
         asked: npt.NDArray[np.uint16],
         chosen: npt.NDArray[np.bool_],
-    ) -> Crowd:
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
         while True:
             n_found = scan_boxes(
                 frame.planes,
@@ -163,7 +181,7 @@ class Scanner:
                 self._boxes,
             )
             if n_found <= self._found.size:
-                return Crowd(self._found[:n_found].copy(), self._boxes[:n_found].copy(), asked)
+                return self._found[:n_found].copy(), self._boxes[:n_found].copy()
             self._found = np.empty(2 * n_found, np.int32)
             self._boxes = np.empty(2 * n_found, np.int64)
 
@@ -318,9 +336,8 @@ def directions_at(
 
 def ask_boxes(
     around: Surroundings,
-    tail: NullTail,
     node_of_word: npt.NDArray[np.float32],
-    scale: npt.NDArray[np.float32],
+    lift: FloatArray,
     needs: npt.NDArray[np.uint16],
 ) -> npt.NDArray[np.uint16]:
     """Return the photons that boxes must hold, by word.
@@ -329,23 +346,34 @@ def ask_boxes(
     ----------
     node_of_word
         :func:`nodes_of_words` of the background's shape.
-    scale
-        The frame's scale in every ring.
+    lift
+        By how many nodes the frame's scale lifts the bins of radius.
     needs
         Photons by node.
     """
     asked = np.empty(around.canvas.n_words, np.uint16)
-    lift = _lift(around, tail, scale)
     ask_words(node_of_word, around.word_bin, lift, needs, asked)
     return asked
 
 
-def _lift(around: Surroundings, tail: NullTail, scale: npt.NDArray[np.float32]) -> FloatArray:
-    """Return by how many nodes a scale lifts the bins of radius."""
+def lift_of_bins(
+    around: Surroundings, tail: NullTail, scale: npt.NDArray[np.float32]
+) -> FloatArray:
+    """Return by how many nodes a frame's scale, known in every ring, lifts the bins of radius."""
     middle = np.arange(around.n_bins) * RINGS_PER_BIN + RINGS_PER_BIN // 2
     values = scale[np.minimum(middle, len(scale) - 1)].astype(np.float64)
     lift: FloatArray = np.log(np.maximum(values, 1e-300)) / tail.log_step
     return lift
+
+
+def least_rise(
+    around: Surroundings, old: npt.NDArray[np.float32], new: npt.NDArray[np.float32]
+) -> FloatArray:
+    """Return by how much the nodes of words have risen at least, by bin of radius."""
+    rise = np.full(around.n_bins, np.inf)
+    inside = around.word_bin >= 0
+    np.minimum.at(rise, around.word_bin[inside], (new - old)[inside])
+    return rise
 
 
 def nodes_of_words(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +13,9 @@ import numpy.typing as npt
 from cxlsfind.finding.poisson.background import (
     Sums,
     bin_sums,
+    estimate_background,
     rough_background,
+    sum_up,
     total_counts,
 )
 from cxlsfind.finding.poisson.candidates import Scanner
@@ -121,7 +123,7 @@ class PoissonFinder:
         zones = zone_sums(bins)
         zones[dark] = 0.0
         cuts = [0, *split_at_changes(zones), len(placed)]
-        around, known = self._without_liars(placed, bins, lit_bins, dark, cuts)
+        around, known = self._without_liars(placed, bins, dark, cuts)
         lying = np.flatnonzero(self._around.usable & ~around.usable).astype(np.int32)
         for frame, row, lit_row in zip(placed, bins, lit_bins, strict=True):
             withdraw(frame.planes, lying, around.word_bin, row, lit_row)
@@ -129,18 +131,22 @@ class PoissonFinder:
         results: list[PoissonResult] = []
         for start, stop in pairwise(cuts):
             part = placed[start:stop]
-            sky = known.pop(start, None)
-            if sky is None:
-                sky = total_counts([frame.planes for frame in part], canvas)
-            for totals_there in sky:
-                totals_there[lying] = 0
-            offset = self._ring_centre.find(sky[0], lying)
-            here, its_bins = around, (bins[start:stop], lit_bins[start:stop])
+            its_bins, its_lit = bins[start:stop], lit_bins[start:stop]
+            if start in known:
+                counts, lit = known.pop(start)
+                counts.clear(lying, around.ring)
+            else:
+                totals_here, lit = total_counts([frame.planes for frame in part], canvas)
+                counts = sum_up(totals_here, its_bins, around)
+            lit[lying] = 0
+            offset = self._ring_centre.find(counts.totals, lying)
+            here = around
             if offset != (0.0, 0.0):
                 here = self._around_offset(offset).without(lying)
-                its_bins = bin_sums(part, here)
-            counts, lit = map(Sums, sky, its_bins)
-            stretch = learn_stretch(part, here, counts, lit, self._scanner, self._tail)
+                its_bins, its_lit = bin_sums(part, here)
+                counts = sum_up(counts.totals, its_bins, here)
+            rough = rough_background(counts, lit, its_lit, here)
+            stretch = learn_stretch(part, here, counts, rough, self._scanner, self._tail)
             lost = len(cuts) > 2 and np.median(totals[start:stop]) < _NO_JET_SHARE * brightest
             usual = FrameClass.NO_JET if lost else FrameClass.BLANK
             for t in range(start, stop):
@@ -154,13 +160,13 @@ class PoissonFinder:
         self,
         placed: Sequence[PlacedFrame],
         bins: npt.NDArray[np.int64],
-        lit_bins: npt.NDArray[np.int64],
         dark: npt.NDArray[np.bool_],
         cuts: Sequence[int],
-    ) -> tuple[Surroundings, dict[int, tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]]]:
+    ) -> tuple[Surroundings, dict[int, tuple[Sums, npt.NDArray[np.uint32]]]]:
         """Return the surroundings less the pixels that lie in any stretch of the block.
 
-        And, by their first frames, the sums over stretches that have beam throughout.
+        And, by their first frames, the sums over stretches that have beam throughout, and in how
+        many frames pixels hold anything.
         """
         around = self._around
         known = {}
@@ -171,11 +177,14 @@ class PoissonFinder:
                 continue
             part = [placed[t] for t in bright]
             totals, ever = total_counts([frame.planes for frame in part], around.canvas)
-            counts, lit = Sums(totals, bins[bright]), Sums(ever, lit_bins[bright])
-            rough = rough_background(counts, lit, around, with_tiles=True)
+            counts = sum_up(totals, bins[bright], around)
+            nothing = [np.empty(0, np.int32)] * len(bright)
+            # By photons: a crystal that stands still is not to be taken for pixels that lie.
+            rough = estimate_background(counts, around, nothing, with_tiles=True)
             lying.append(find_lying(part, around, rough, totals, ever))
             if len(bright) == stop - start:
-                known[start] = totals, ever
+                # Not a copy of the bins: they are to lose what lies.
+                known[start] = replace(counts, bins=bins[start:stop]), ever
         return around.without(np.unique(np.concatenate(lying))), known
 
     def _find_frame(
@@ -204,12 +213,13 @@ class PoissonFinder:
             tail.family.streak_px,
         )
         log_expected[looked_at[tracks]] = np.inf
-        told_apart = stretch.tell_apart(
+        told_apart, its_expected, replaced = stretch.tell_apart(
             found, log_expected, deepest, placed, self._sheet, number, self._scanner
         )
-        measured = measure_peaks(*told_apart, placed, self._sheet, around, tail, deepest)
-        log_expected[np.isin(found.position, measured.refused)] = np.inf
-        replaced = np.flatnonzero(~np.isin(found.position, told_apart[0].position))
+        measured = measure_peaks(
+            told_apart, its_expected, placed, self._sheet, around, tail, deepest
+        )
+        log_expected[found.numbers_of(measured.refused)] = np.inf
         vain = is_far(found.position[replaced], measured.position, around.canvas.stride)
         log_expected[replaced[vain]] = np.inf
         pooled = log_expected <= math.log(MOST_COMMON)

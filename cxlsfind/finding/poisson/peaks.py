@@ -87,8 +87,8 @@ def measure_peaks(
     most_expected
         False peaks expected per frame at or above the least significant peak.
     """
-    order = np.lexsort((candidates.position, log_expected))
-    order = order[log_expected[order] <= math.log(most_expected)]
+    order = np.flatnonzero(log_expected <= math.log(most_expected))
+    order = order[np.lexsort((candidates.position[order], log_expected[order]))]
     if tail.family.streak_px:
         order = order[first_of_streaks(candidates.position[order], around, tail.family.streak_px)]
     positions = candidates.position[order]
@@ -194,7 +194,8 @@ def place_peaks(
     near = positions[:, None] + window[None, :]
     flags = np.zeros(len(peaks), np.uint32)
     flags[~around.usable[near].all(axis=1)] |= np.uint32(PeakFlag.EDGE)
-    flags[np.isin(near, censored).any(axis=1)] |= np.uint32(PeakFlag.SATURATED)
+    if censored.size:
+        flags[np.isin(near, censored).any(axis=1)] |= np.uint32(PeakFlag.SATURATED)
     on_ring = around.ring[positions]
     for ring in rings:
         here = (on_ring >= ring.first) & (on_ring <= ring.last)

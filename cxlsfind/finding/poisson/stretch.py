@@ -16,7 +16,6 @@ from cxlsfind.finding.poisson.background import (
     count_caps,
     cut_spots,
     estimate_background,
-    rough_background,
 )
 from cxlsfind.finding.poisson.candidates import (
     Candidates,
@@ -24,6 +23,8 @@ from cxlsfind.finding.poisson.candidates import (
     Scanner,
     ask_boxes,
     background_under,
+    least_rise,
+    lift_of_bins,
     nodes_of_words,
     sharpest,
     strong_part,
@@ -39,6 +40,7 @@ from cxlsfind.finding.poisson.sharp_rings import find_sharp_rings, follow_rings
 from cxlsfind.finding.poisson.streaks import measure_streaks
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.finding.poisson.thresholds import NullTail, tail_of
+from cxlsfind.kernels.background_maps import count_shapes
 from cxlsfind.kernels.maxima import mark_windows, take_marked
 
 FloatArray = npt.NDArray[np.float64]
@@ -63,10 +65,10 @@ _UNSETTLED_PART = 0.05
 _MARGIN = 0.03
 
 #: Frames whose scales differ by less than this (of the natural logarithm) share a cut.
-_CUT_STEP = 0.01
+_CUT_STEP = 0.02
 
 #: The statistic of blank frames is had at scales this far apart (natural logarithm).
-_NULL_STEP = 0.05
+_NULL_STEP = 0.1
 
 #: Relative variance of the background above which its doubt is passed on: a hundred photons, with
 #: which three photons in a spot are 3 % more common. And the most of it, nats.
@@ -75,6 +77,8 @@ _DEEPEST_DOUBT = 5.0
 
 #: Width of the bins of the shape's logarithm.
 _BIN = 0.02
+#: Smallest part of a shape that is told apart.
+_DARKEST = 1e-9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +91,8 @@ class Stretch:
         Lowest background shape in each word of the canvas, as a place among the tail's nodes.
     crowds
         What a first look at the frames found.
+    rise
+        By how much nodes are at least higher than they were then, by bin of radius; float64.
     tail
         Null tail for the charge sharing that was measured.
     log_shape, pixels
@@ -101,6 +107,7 @@ class Stretch:
     background: Background
     node_of_word: npt.NDArray[np.float32]
     crowds: tuple[Crowd, ...]
+    rise: FloatArray
     tail: NullTail
     log_shape: FloatArray
     pixels: FloatArray
@@ -171,9 +178,11 @@ class Stretch:
         background, tail = self.background, self.tail
         scale = background.scales[number]
         # Words reach across sharp rings: what is asked of them must do beside the ring too.
-        smooth = background.smooth_scales[number]
-        asked = ask_boxes(self.around, tail, self.node_of_word, smooth, tail.box_needs)
-        crowd = scanner.more_crowd(frame, self.around, asked, self.crowds[number])
+        lift = lift_of_bins(self.around, tail, background.smooth_scales[number])
+        crowd = self.crowds[number]
+        if (self.rise + lift < crowd.lift).any():
+            asked = ask_boxes(self.around, self.node_of_word, lift, tail.box_needs)
+            crowd = scanner.more_crowd(frame, self.around, asked, lift, crowd)
         level = background.profile * scale
         return scanner.score(frame, self.around, tail, crowd, level, background.factor)
 
@@ -186,8 +195,10 @@ class Stretch:
         sheet: npt.NDArray[np.uint16],
         number: int,
         scanner: Scanner,
-    ) -> tuple[Candidates, FloatArray]:
+    ) -> tuple[Candidates, FloatArray, npt.NDArray[np.intp]]:
         """Return candidates with those replaced, or joined by others, that are touching spots.
+
+        And the numbers of those that were replaced.
 
         Parameters
         ----------
@@ -199,8 +210,9 @@ class Stretch:
             A canvas of zeros, given back as it was.
         """
         looked_at = np.flatnonzero(log_expected <= math.log(most_expected))
+        none = np.empty(0, np.intp)
         if self.tail.family.streak_px or not looked_at.size:
-            return found, log_expected
+            return found, log_expected, none
         stands, further = split_touching(
             frame,
             sheet,
@@ -211,7 +223,7 @@ class Stretch:
             self.tail.n_pulses,
         )
         if stands.all() and not further.size:
-            return found, log_expected
+            return found, log_expected, none
         level = self.background.profile * self.background.scales[number]
         factor = self.background.factor
         more = scanner.score_at(frame, self.around, self.tail, further, level, factor)
@@ -226,14 +238,14 @@ class Stretch:
             np.concatenate([found.at_nodes[kept], more.at_nodes]),
             np.concatenate([found.background[kept], more.background]),
         )
-        return every, np.concatenate([log_expected[kept], its_expected])
+        return every, np.concatenate([log_expected[kept], its_expected]), looked_at[~stands]
 
 
 def learn_stretch(
     placed: Sequence[PlacedFrame],
     around: Surroundings,
     counts: Sums,
-    lit: Sums,
+    rough: Background,
     scanner: Scanner,
     tail: NullTail,
 ) -> Stretch:
@@ -243,20 +255,24 @@ def learn_stretch(
     ----------
     placed
         Frames that share the shape of their background.
-    counts, lit
-        What their planes hold, and where that is anything.
+    counts
+        What their planes hold.
+    rough
+        Their background, estimated before any spot is known.
     tail
         Null tail without charge sharing.
     """
-    background = rough_background(counts, lit, around, with_tiles=False)
+    background = rough
     crowds: list[Crowd | None] = [None] * len(placed)
     marked = np.zeros(around.canvas.n_words, np.uint64)
+    first_needs = tail.box_needs
     for _ in range(_MOST_LOOKS):
         rough = background
         spots = []
         nodes = nodes_of_words(rough, around, tail)
         # A little lower, so that what is learnt hardly ever makes another scan worth while.
         nodes -= np.float32(_MARGIN / tail.log_step)
+        first_nodes = nodes
         for number, frame in enumerate(placed):
             crowd, found = _look(frame, around, scanner, tail, rough, number, nodes, crowds[number])
             crowds[number] = crowd
@@ -277,11 +293,14 @@ def learn_stretch(
     )
     log_shape, pixels = _shape_histogram(background, around)
     nodes = nodes_of_words(background, around, tail)
+    rise = least_rise(around, first_nodes, nodes)
+    if not np.array_equal(tail.box_needs, first_needs):
+        rise[:] = -np.inf
     known = tuple(crowd for crowd in crowds if crowd is not None)
     rings = find_sharp_rings(background, around)
     background = follow_rings(background, rings, placed, around, cut_out)
     weights = background.scales @ background.profile / background.profile.sum()
-    return Stretch(around, background, nodes, known, tail, log_shape, pixels, rings, weights)
+    return Stretch(around, background, nodes, known, rise, tail, log_shape, pixels, rings, weights)
 
 
 def _look(
@@ -296,12 +315,13 @@ def _look(
 ) -> tuple[Crowd, Candidates]:
     """Return the crowded pixels of a frame, and its significant spots."""
     scale = rough.scales[number]
-    asked = ask_boxes(around, tail, nodes, scale, tail.box_needs)
+    lift = lift_of_bins(around, tail, scale)
+    asked = ask_boxes(around, nodes, lift, tail.box_needs)
     if known is None:
-        crowd = scanner.crowd(frame, around, asked)
+        crowd = scanner.crowd(frame, around, asked, lift)
     else:
-        crowd = scanner.more_crowd(frame, around, asked, known)
-    strong = strong_part(crowd, around, tail, nodes, scale)
+        crowd = scanner.more_crowd(frame, around, asked, lift, known)
+    strong = strong_part(crowd, around, tail, nodes)
     level = rough.profile * scale
     tops = sharpest(frame, around, strong)
     found = scanner.score_at(frame, around, tail, tops, level, rough.factor)
@@ -360,13 +380,13 @@ def _around_spots(
 def _shape_histogram(background: Background, around: Surroundings) -> tuple[FloatArray, FloatArray]:
     """Return the histogram of the natural logarithm of the shape: middles and pixels."""
     tiles = around.tiles
-    owner = np.repeat(np.arange(len(tiles.first) - 1), np.diff(tiles.first))
-    shape = background.profile[tiles.ring] * background.factor.ravel()[owner]
-    values = np.log(np.maximum(shape, 1e-12))
-    lowest, highest = float(values.min()) - 1e-3, float(values.max()) + 1e-3
+    log_profile = np.log(np.maximum(background.profile, _DARKEST))
+    log_factor = np.log(np.maximum(background.factor.ravel().astype(np.float64), _DARKEST))
+    lowest = float(log_profile.min() + log_factor.min())
+    highest = float(log_profile.max() + log_factor.max())
     n_bins = max(1, math.ceil((highest - lowest) / _BIN))
-    width = (highest - lowest) / n_bins
-    places = np.minimum(((values - lowest) / width).astype(np.int64), n_bins - 1)
-    middles: FloatArray = lowest + width * (np.arange(n_bins, dtype=np.float64) + 0.5)
-    pixels: FloatArray = np.bincount(places, tiles.pixels, minlength=n_bins).astype(np.float64)
-    return middles, pixels
+    counts = np.zeros(n_bins, np.int64)
+    entries = tiles.first, tiles.ring, tiles.pixels
+    count_shapes(*entries, log_profile, log_factor, lowest, _BIN, counts)
+    middles: FloatArray = lowest + _BIN * (np.arange(n_bins, dtype=np.float64) + 0.5)
+    return middles, counts.astype(np.float64)

@@ -157,6 +157,7 @@ class NullTail:
         self._tails: dict[int, NodeTail] = {}
         self._passed: dict[int, tuple[FloatArray, FloatArray]] = {}
         self._densities: dict[tuple[int, float, float], FloatArray] = {}
+        self._inverse: dict[tuple[int, float], float] = {}
         self._joined = _join([])
 
     def node(self, number: int) -> NodeTail:
@@ -218,9 +219,15 @@ class NullTail:
             return np.empty(0)
         lower = places.astype(np.int64)
         nodes = np.flatnonzero(np.bincount(np.concatenate([lower, lower + 1])))
-        inverse = np.array([self.node(number).invert(log_rate) for number in nodes.tolist()])
+        inverse = np.array([self._invert(number, log_rate) for number in nodes.tolist()])
         scores: FloatArray = np.interp(places, nodes, inverse)
         return scores
+
+    def _invert(self, number: int, log_rate: float) -> float:
+        key = number, log_rate
+        if key not in self._inverse:
+            self._inverse[key] = self.node(number).invert(log_rate)
+        return self._inverse[key]
 
     def passed(self, place: float) -> tuple[FloatArray, FloatArray]:
         """Return what cuts on R let through at a background between two nodes.

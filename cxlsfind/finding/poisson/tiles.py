@@ -68,9 +68,15 @@ class TileRings:
         sum_tiles(totals, usable, self.stride, SIDE, result.ravel())
         return result
 
-    def drop(self, pixels: npt.NDArray[np.int32], values: FloatArray, sums: FloatArray) -> None:
-        """Take the values of canvas pixels from the sums of their tiles."""
-        drop_values(pixels, values, self.stride, SIDE, sums)
+    def drop(
+        self,
+        pixels: npt.NDArray[np.int32],
+        ring: npt.NDArray[np.int32],
+        per_pixel: FloatArray,
+        sums: FloatArray,
+    ) -> None:
+        """Take what each ring expects per pixel from the sums of the tiles of canvas pixels."""
+        drop_values(pixels, ring, per_pixel, self.stride, SIDE, sums)
 
     def of(self, pixels: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Return the flat numbers of the tiles of canvas pixels."""
