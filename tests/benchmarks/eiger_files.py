@@ -56,11 +56,12 @@ def write_files(
     *,
     n_frames: int,
     hit_share: float = 1.0,
-    n_distinct: int = 40,
+    n_distinct: int = 100,
 ) -> Files:
     """Write as many data files as hold ``n_frames`` frames, of which some have spots.
 
-    Frames are drawn once and then repeated: a share of hits of 0.05 needs 20 of them.
+    Frames are drawn once and then repeated, beyond the length of a block of the finder, which does
+    not search the same frame twice: a share of hits of 0.05 needs 20 of them.
     """
     usable = usable_pixels()
     geometry = folder / "eiger.geom"

@@ -228,6 +228,49 @@ def test_touching_spots_are_told_apart(to_frame: ToFrame, apart: float) -> None:
     assert resolved >= 18
 
 
+@pytest.mark.parametrize("level", [0.01, 0.2])
+def test_a_crystal_that_stands_still(to_frame: ToFrame, level: float) -> None:
+    """Twenty spots at the same places in every frame are spots; three are what lies."""
+    generator = np.random.default_rng(21)
+    places = [
+        (fs, ss) for fs in (40.3, 100.7, 160.5, 220.2, 300.4) for ss in (50.6, 120.1, 190.8, 250)
+    ]
+    finder = make_finder(PoissonSettings(false_peaks=0.1))
+    for shown, is_crystal in ((places, True), (places[:3], False)):
+        mean = np.full((HEIGHT, WIDTH), level)
+        for fs, ss in shown:
+            add_spot(mean, fs, ss, 100.0, sigma=0.8)
+        found = finder.find_block([to_frame(generator.poisson(mean)) for _ in range(40)])
+        # The middles of spots are left out where they are taken for faults.
+        middles = [int(ss) * WIDTH + int(fs) for fs, ss in shown]
+        assert found.usable[middles].all() == is_crystal
+        if is_crystal:
+            assert np.mean([result.n_peaks for result in found.frames]) > 0.97 * len(shown)
+
+
+def test_frames_that_come_more_than_once(to_frame: ToFrame) -> None:
+    """A frame has the same peaks however often it is listed, and copies teach nothing."""
+    generator = np.random.default_rng(22)
+    mean = np.full((HEIGHT, WIDTH), 0.05)
+    for fs, ss in ((100.5, 100.5), (200.5, 200.5)):
+        add_spot(mean, fs, ss, 80.0)
+    settings = PoissonSettings(false_peaks=1.0)
+    one, two = (generator.poisson(mean) for _ in range(2))
+    order = [0, 1] * 10 + [1, 0, 0] * 10
+    both = make_finder(settings).find_block([to_frame(one), to_frame(two)])
+    many = make_finder(settings).find_block([to_frame((one, two)[k]) for k in order])
+    assert same(many, BlockResult(tuple(both.frames[k] for k in order), both.usable))
+    # What is written into one result later is not to show in another.
+    many.frames[0].peaks["inverse_d"] = 7.0
+    assert not (many.frames[2].peaks["inverse_d"] == 7.0).any()
+    # Empty frames are observations all the same.
+    empty = [to_frame(np.zeros((HEIGHT, WIDTH), np.int64))] * 20
+    assert all(
+        result.frame_class is FrameClass.BEAM_OFF
+        for result in make_finder(settings).find_block([to_frame(one), *empty]).frames[1:]
+    )
+
+
 def test_a_bright_spot_is_one_peak(to_frame: ToFrame) -> None:
     """Wide and bright spots do not break up."""
     generator = np.random.default_rng(12)

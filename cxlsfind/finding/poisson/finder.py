@@ -25,6 +25,7 @@ from cxlsfind.finding.poisson.hits import MOST_COMMON, judge_frame
 from cxlsfind.finding.poisson.lying import FEWEST_FRAMES, find_lying
 from cxlsfind.finding.poisson.pairs import is_far
 from cxlsfind.finding.poisson.peaks import measure_peaks, place_peaks
+from cxlsfind.finding.poisson.repeats import first_of_equals
 from cxlsfind.finding.poisson.ring_centre import Offset, RingCentre
 from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult, PoissonSettings
@@ -116,8 +117,43 @@ class PoissonFinder:
 
         The finder changes them: pixels that lie are cleared.
         """
-        canvas = self._around.canvas
         bins, lit_bins = bin_sums(placed, self._around)
+        first = first_of_equals(placed, bins)
+        distinct = np.unique(first)
+        different = [placed[number] for number in distinct.tolist()]
+        results, lying = self._find_different(different, bins[distinct], lit_bins[distinct])
+        if len(different) < len(placed):
+            for number in np.flatnonzero(first != np.arange(len(placed))).tolist():
+                withdraw(
+                    placed[number].planes,
+                    lying,
+                    self._around.word_bin,
+                    bins[number],
+                    lit_bins[number],
+                )
+            # Their peaks apart: what is added to them later may differ.
+            results = [
+                replace(results[number], peaks=results[number].peaks.copy())
+                for number in np.searchsorted(distinct, first).tolist()
+            ]
+        mask = self._mask.copy()
+        mask[self._around.canvas.source(lying)] = False
+        return BlockResult(tuple(results), mask)
+
+    def _find_different(
+        self,
+        placed: Sequence[PlacedFrame],
+        bins: npt.NDArray[np.int64],
+        lit_bins: npt.NDArray[np.int64],
+    ) -> tuple[list[PoissonResult], npt.NDArray[np.int32]]:
+        """Return the results of frames none of which comes twice, and the pixels that lie.
+
+        Parameters
+        ----------
+        bins, lit_bins
+            What :func:`bin_sums` says of them; used up.
+        """
+        canvas = self._around.canvas
         totals = bins.sum(axis=1).astype(np.float64)
         dark = dark_frames(totals)
         zones = zone_sums(bins)
@@ -152,9 +188,7 @@ class PoissonFinder:
             for t in range(start, stop):
                 kind = FrameClass.BEAM_OFF if dark[t] else usual
                 results.append(self._find_frame(placed[t], stretch, t - start, kind, offset))
-        mask = self._mask.copy()
-        mask[canvas.source(lying)] = False
-        return BlockResult(tuple(results), mask)
+        return results, lying
 
     def _without_liars(
         self,

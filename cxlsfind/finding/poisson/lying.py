@@ -36,6 +36,12 @@ _COMPANY = 0.6
 #: or counts this many times too much or too little.
 _FAR_OFF = 5.0
 
+#: So many compact places that shine all the time are the spots of a crystal that stands still, not
+#: faults; fewer may be faults, or flares of the beam line. Pixels within a reach belong to a place,
+#: and at twice that distance it is dark.
+_CRYSTAL = 10
+_REACH = 4
+
 #: Below this background a pixel is judged by the frames in which it fires, so that one bright
 #: spot is one vote; above, by its photons, of which a spot is one frame's share.
 _SPARSE = 0.3
@@ -96,9 +102,47 @@ def find_lying(
         for step in (-1, 1, -stride, stride)
     )
     alone = company / (votes[odd] - mean) < _COMPANY
+    spots = _standing_spots(odd[far & ~alone], totals, stride)
+    # A few pixels that are bright on their own account do not make a line bright.
+    known = odd[far | alone]
+    their_votes = votes[known]
+    votes[known] = 0
     lines = find_odd_lines(votes, hoped, background, around)
-    lying = [odd[far | alone], _flashing(frames, around, level), lines]
+    votes[known] = their_votes
+    lying = [np.setdiff1d(odd[far | alone], spots), _flashing(frames, around, level), lines]
     return np.unique(np.concatenate(lying)).astype(np.int32)
+
+
+def _standing_spots(
+    pixels: npt.NDArray[np.int32], totals: npt.NDArray[np.uint32], stride: int
+) -> npt.NDArray[np.int32]:
+    """Return those pixels that belong to the spots of a crystal that stands still.
+
+    Parameters
+    ----------
+    pixels
+        Pixels that are far too bright, or too dark, and have company; ascending.
+    """
+    own = totals[pixels]
+    steps = np.array([s * stride + f for s in (-1, 0, 1) for f in (-1, 0, 1) if s or f])
+    beside = totals[pixels[:, None] + steps]
+    # Of equals the first.
+    largest = (own[:, None] > beside[:, :4]).all(axis=1) & (own[:, None] >= beside[:, 4:]).all(
+        axis=1
+    )
+    middle = pixels[largest]
+    away = (
+        2
+        * _REACH
+        * np.array([-stride - 1, -stride, -stride + 1, -1, 1, stride - 1, stride, stride + 1])
+    )
+    ends = np.clip(middle[:, None] + away, 0, totals.size - 1)
+    middle = middle[~np.isin(ends, pixels).any(axis=1)]
+    if middle.size < _CRYSTAL:
+        return np.empty(0, np.int32)
+    reach = np.arange(-_REACH, _REACH + 1)
+    windows = middle[:, None] + (reach[:, None] * stride + reach).ravel()
+    return pixels[np.isin(pixels, windows)]
 
 
 def _odd_pixels(
