@@ -248,6 +248,21 @@ def test_a_crystal_that_stands_still(to_frame: ToFrame, level: float) -> None:
             assert np.mean([result.n_peaks for result in found.frames]) > 0.97 * len(shown)
 
 
+@pytest.mark.parametrize("n_planes", [2, 8])
+def test_glare_makes_no_liars(to_frame: ToFrame, n_planes: int) -> None:
+    """Spots of thirty thousand photons, elsewhere in every frame, make no pixel look faulty."""
+    generator = np.random.default_rng(23)
+    frames = []
+    for number in range(20):
+        mean = np.full((HEIGHT, WIDTH), 0.1)
+        for fs, ss in generator.uniform(10, HEIGHT - 10, (5 * (number % 2), 2)):
+            add_spot(mean, fs, ss, 3e4, sigma=0.8)
+        frames.append(to_frame(generator.poisson(mean), n_planes=n_planes))
+    found = make_finder(PoissonSettings(false_peaks=0.01)).find_block(frames)
+    assert found.usable.all()
+    assert [result.is_hit for result in found.frames] == [False, True] * 10
+
+
 def test_frames_that_come_more_than_once(to_frame: ToFrame) -> None:
     """A frame has the same peaks however often it is listed, and copies teach nothing."""
     generator = np.random.default_rng(22)

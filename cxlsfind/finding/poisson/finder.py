@@ -13,6 +13,8 @@ import numpy.typing as npt
 from cxlsfind.finding.poisson.background import (
     Sums,
     bin_sums,
+    count_caps,
+    cut_spots,
     estimate_background,
     rough_background,
     sum_up,
@@ -45,6 +47,10 @@ _DEEPER = 10.0
 #: More pulses than this per frame are counted as Poisson: a pixel that misses one photon in a
 #: thousand is beyond anyone's notice.
 _MANY_PULSES = 300.0
+
+#: Counts that exceed the background's caps by this factor would pull what single pixels are
+#: measured by.
+_GLARE = 4
 
 #: A stretch of a block this much darker than its brightest has lost the jet.
 _NO_JET_SHARE = 0.5
@@ -159,7 +165,7 @@ class PoissonFinder:
         zones = zone_sums(bins)
         zones[dark] = 0.0
         cuts = [0, *split_at_changes(zones), len(placed)]
-        around, known = self._without_liars(placed, bins, dark, cuts)
+        around, known = self._without_liars(placed, bins, lit_bins, dark, cuts)
         lying = np.flatnonzero(self._around.usable & ~around.usable).astype(np.int32)
         for frame, row, lit_row in zip(placed, bins, lit_bins, strict=True):
             withdraw(frame.planes, lying, around.word_bin, row, lit_row)
@@ -194,6 +200,7 @@ class PoissonFinder:
         self,
         placed: Sequence[PlacedFrame],
         bins: npt.NDArray[np.int64],
+        lit_bins: npt.NDArray[np.int64],
         dark: npt.NDArray[np.bool_],
         cuts: Sequence[int],
     ) -> tuple[Surroundings, dict[int, tuple[Sums, npt.NDArray[np.uint32]]]]:
@@ -212,14 +219,35 @@ class PoissonFinder:
             part = [placed[t] for t in bright]
             totals, ever = total_counts([frame.planes for frame in part], around.canvas)
             counts = sum_up(totals, bins[bright], around)
+            kept = self._without_glare(part, counts, ever, lit_bins[bright])
             nothing = [np.empty(0, np.int32)] * len(bright)
             # By photons: a crystal that stands still is not to be taken for pixels that lie.
-            rough = estimate_background(counts, around, nothing, with_tiles=True)
-            lying.append(find_lying(part, around, rough, totals, ever))
+            model = estimate_background(kept, around, nothing, with_tiles=True)
+            lying.append(find_lying(part, around, model, kept.totals, ever))
             if len(bright) == stop - start:
                 # Not a copy of the bins: they are to lose what lies.
                 known[start] = replace(counts, bins=bins[start:stop]), ever
         return around.without(np.unique(np.concatenate(lying))), known
+
+    def _without_glare(
+        self,
+        frames: Sequence[PlacedFrame],
+        counts: Sums,
+        lit: npt.NDArray[np.uint32],
+        lit_bins: npt.NDArray[np.int64],
+    ) -> Sums:
+        """Return sums in which a single spot is not brighter than the background by far.
+
+        Planes that hold few bits see to that by themselves.
+        """
+        around = self._around
+        fullest = max(frame.full for frame in frames)
+        if fullest <= _GLARE:
+            return counts
+        caps = count_caps(rough_background(counts, lit, lit_bins, around))
+        if fullest <= _GLARE * caps.min():
+            return counts
+        return cut_spots(frames, around, counts, caps, [np.empty(0, np.int32)] * len(frames))
 
     def _find_frame(
         self,
