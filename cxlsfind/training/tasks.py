@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from cxlsfind.errors import UsageError
 from cxlsfind.training.batches import Batch
+
+#: How the learning rate goes on: as it is, lowered where the loss no longer falls, or fading away.
+Schedule = Literal["constant", "plateau", "cosine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,11 @@ class Optimiser:
         if self.kind == "adam":
             return torch.optim.Adam(weights, self.learning_rate)
         return torch.optim.SGD(weights, self.learning_rate)
+
+    def scheduled(self, schedule: Schedule) -> Optimiser:
+        """Return the same optimiser with another schedule."""
+        plateau = (self.plateau or Plateau()) if schedule == "plateau" else None
+        return replace(self, plateau=plateau, fades=schedule == "cosine")
 
 
 class Judgement(NamedTuple):
