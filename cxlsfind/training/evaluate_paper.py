@@ -12,9 +12,9 @@ import torch
 from scipy.ndimage import binary_dilation
 from torch import nn
 
+from cxlsfind.datasets.catalog import Entry
 from cxlsfind.datasets.naming import LABELS, OVERLAY
 from cxlsfind.datasets.streaming import FrameDataset
-from cxlsfind.models.parameters import estimate_parameters
 from cxlsfind.training.batches import TreeBatches
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
 from cxlsfind.training.paper_frames import (
@@ -35,6 +35,7 @@ from cxlsfind.training.tasks import Judgement, Task
 from cxlsfind.training.tree_search import choices, weigh_choices
 
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 #: Share of each class that the paper's models put where it belongs, in the paper.
@@ -45,9 +46,6 @@ _PAPER: Final = {
     "paper-energy": {"6 keV": "1", "7 keV": "1", "8 keV": "1"},
     "paper-clen": {"15 cm": "1", "25 cm": "1", "35 cm": "1"},
 }
-
-#: Classes of more are not listed one by one.
-_MOST_LISTED: Final = 9
 
 _PIPELINE: Final = ("paper-binary", "paper-energy", "paper-clen")
 
@@ -81,7 +79,8 @@ def evaluate_paper(models: Sequence[PaperModel], tree: Path, split: Path | None)
     split
         Which frames are for test; ``None``: all.
     """
-    frames = read_scored_frames(tree, split)
+    asked = any(isinstance(one.task, ParameterTask) for one in models)
+    frames = read_scored_frames(tree, split, with_parameters=asked)
     sections, right = [], {}
     for one in models:
         if isinstance(one.task, HeatmapTask):
@@ -154,62 +153,64 @@ def _score_hits(one: PaperModel, judged: Judgement, frames: ScoredFrames) -> tup
 def _score_parameter(
     task: ParameterTask, one: PaperModel, judged: Judgement, frames: ScoredFrames
 ) -> tuple[Section, _Right]:
-    """Frames whose nearest class is told, by photons and class."""
+    """Frames whose nearest class is told, by photons and condition."""
     training = training_frames(one.state)
     truth, predicted = judged.truth.numpy(), judged.predicted.numpy()
-    theirs = predicted == truth
-    told = alone = None
+    theirs, told, alone = predicted == truth, None, None
     if frames.findings:
-        grids = (
-            choices(np.array([entry.photon_energy_ev for entry in training])),
-            choices(np.array([entry.clen_m for entry in training])),
-        )
-        which = 0 if task.parameter == "photon_energy" else 1
-        told = np.array(
-            [
-                _likeliest(task, grids[which], weigh_choices(finding.profile, *grids)[which])
-                for finding in frames.findings
-            ]
-        )
-        told = told == truth
-        estimates = [estimate_parameters(finding.profile) for finding in frames.findings]
-        values = [np.nan if e is None else (e.photon_energy_ev, e.clen_m)[which] for e in estimates]
-        alone = np.isfinite(values) & (task.nearest_class(np.nan_to_num(values)) == truth)
-    learnt = task.nearest_class(
-        np.array([(e.photon_energy_ev, e.clen_m)[task.parameter == "clen"] for e in training])
-    )
+        told = _told_choices(task, training, frames) == truth
+        alone = _told_nothing(task, frames) == truth
+    learnt = task.nearest_class(_values(task, training))
     commonest = truth == np.bincount(learnt).argmax()
-    groups = frames.groups()
-    if len(task.classes) <= _MOST_LISTED:
-        groups += [(label, truth == number) for number, label in enumerate(task.classes)]
+    papers = _PAPER[task.name]
+    whole = {"all": "1"} if set(task.classes) <= set(papers) else {}
     rows = tuple(
         (
             group,
-            _PAPER[task.name].get(group, "1" if group == "all" else "-"),
+            (papers | whole).get(group, "-"),
             str(rate(theirs[here])),
             _rate_of(told, here),
             _rate_of(alone, here),
             str(rate(commonest[here])),
         )
-        for group, here in groups
+        for group, here in (*frames.groups(), *frames.conditions())
     )
     header = ("frames", "the paper", "the paper's model", "cxlsfind, told the choices",
               "cxlsfind, told nothing", "always the commonest")  # fmt: skip
-    matrix = confusion_matrix(truth, predicted, len(task.classes))
     section = Section(
         f"{task.name} on {len(truth)} test frames",
         (tell_shared(training, frames),),
         (Table(f"Nearest of {', '.join(task.classes)}", header, rows),),
-        _figures(one, matrix),
+        _figures(one, confusion_matrix(truth, predicted, len(task.classes))),
     )
     return section, _Right(theirs, told)
 
 
-def _likeliest(
-    task: ParameterTask, values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]
-) -> int:
-    """Return the class that has most of the weight."""
-    return int(np.bincount(task.nearest_class(values), weights, len(task.classes)).argmax())
+def _values(task: ParameterTask, entries: Sequence[Entry]) -> FloatArray:
+    """Return a parameter of frames, eV or metres."""
+    is_energy = task.parameter == "photon_energy"
+    return np.array([e.photon_energy_ev if is_energy else e.clen_m for e in entries])
+
+
+def _told_choices(task: ParameterTask, training: Sequence[Entry], frames: ScoredFrames) -> IntArray:
+    """Return the likeliest class, where nothing else can be than what the training had."""
+    energies = choices(np.array([entry.photon_energy_ev for entry in training]))
+    clens = choices(np.array([entry.clen_m for entry in training]))
+    which = 0 if task.parameter == "photon_energy" else 1
+    classes = task.nearest_class((energies, clens)[which])
+    weights = [weigh_choices(one.profile, energies, clens)[which] for one in frames.findings]
+    return np.array([np.bincount(classes, weight).argmax() for weight in weights])
+
+
+def _told_nothing(task: ParameterTask, frames: ScoredFrames) -> IntArray:
+    """Return the class nearest to what the photons alone say; -1 where they are too few."""
+    found = np.full(len(frames.posteriors), -1, np.int64)
+    for number, one in enumerate(frames.posteriors):
+        if one is not None:
+            is_energy = task.parameter == "photon_energy"
+            value = one.photon_energy_ev if is_energy else one.clen_m
+            found[number] = task.nearest_class(np.array([value]))[0]
+    return found
 
 
 def _score_pipeline(right: Sequence[_Right], frames: ScoredFrames) -> Section:
@@ -277,7 +278,7 @@ def _score_heat_map(one: PaperModel, frames: ScoredFrames, tree: Path) -> Sectio
     )
 
 
-def _squares(peaks: npt.NDArray[np.float64], size: int, shape: tuple[int, ...]) -> BoolArray:
+def _squares(peaks: FloatArray, size: int, shape: tuple[int, ...]) -> BoolArray:
     """Return the squares that peaks (fs, ss) lie in; lines left over belong to none."""
     marks = np.zeros(shape, np.bool_)
     place = np.floor(peaks / size).astype(np.int64)

@@ -18,12 +18,16 @@ from cxlsfind.datasets.splits import SHARED, read_split
 from cxlsfind.datasets.streaming import FrameDataset
 from cxlsfind.datasets.tree import scan_tree
 from cxlsfind.errors import InputError
+from cxlsfind.models.parameters import ParameterPosterior, estimate_parameters
 from cxlsfind.training.calibrate import CALLED_AT
 from cxlsfind.training.tree_search import TreeFinding, search_tree
 
 BoolArray = npt.NDArray[np.bool_]
 
 _UNKNOWN: Final = "?"
+
+#: Conditions of more are not listed one by one.
+_MOST_LISTED: Final = 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,12 +45,16 @@ class ScoredFrames:
         the share of false hits that the finder allows.
     findings
         What the finder says; empty in trees made by others.
+    posteriors
+        What the photons between the peaks say of photon energy and camera length; empty where
+        nobody asked.
     """
 
     entries: tuple[Entry, ...]
     photons: tuple[str, ...]
     is_knowable: BoolArray
     findings: tuple[TreeFinding, ...]
+    posteriors: tuple[ParameterPosterior | None, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -74,14 +82,27 @@ class ScoredFrames:
         photons = np.array(self.photons)
         return [("all", everything), *((f"{one} photons", photons == one) for one in different)]
 
+    def conditions(self) -> list[tuple[str, BoolArray]]:
+        """Return the frames of each photon energy, and of each camera length, where few differ."""
+        energy = np.array([f"{1e-3 * entry.photon_energy_ev:g} keV" for entry in self.entries])
+        clen = np.array([f"{100.0 * entry.clen_m:g} cm" for entry in self.entries])
+        return [
+            (str(one), values == one)
+            for values in (energy, clen)
+            for one in np.unique(values)
+            if len(np.unique(values)) <= _MOST_LISTED
+        ]
 
-def read_scored_frames(root: Path, split: Path | None) -> ScoredFrames:
+
+def read_scored_frames(root: Path, split: Path | None, *, with_parameters: bool) -> ScoredFrames:
     """Read and search the test frames of a tree.
 
     Parameters
     ----------
     split
         Which frames are for test; ``None``: all.
+    with_parameters
+        Whether photon energy and camera length are asked for.
 
     Raises
     ------
@@ -97,11 +118,14 @@ def read_scored_frames(root: Path, split: Path | None) -> ScoredFrames:
         for entry in entries
     ]
     photons = [jobs[e.frame.name].photons if e.frame.name in jobs else math.nan for e in entries]
+    findings = search_tree(tree, entries) if tree.is_simulated else []
+    posteriors = [estimate_parameters(one.profile) for one in findings] if with_parameters else []
     return ScoredFrames(
         entries=entries,
         photons=tuple(_UNKNOWN if math.isnan(number) else f"{number:.0e}" for number in photons),
         is_knowable=np.array(oracle) >= -math.log(CALLED_AT),
-        findings=tuple(search_tree(tree, entries)) if tree.is_simulated else (),
+        findings=tuple(findings),
+        posteriors=tuple(posteriors),
     )
 
 
