@@ -161,7 +161,8 @@ class ParameterTask(Task):
         steps = sorted({round(value / step) for value in values})
         self.name = "paper-energy" if parameter == "photon_energy" else "paper-clen"
         self.classes = tuple(f"{number * step * scale:g} {unit}" for number in steps)
-        self.optimiser = Optimiser("sgd", 1e-6 if parameter == "photon_energy" else 1e-5)
+        rate = 1e-6 if parameter == "photon_energy" else 1e-5
+        self.optimiser = Optimiser("sgd", rate, steepest=None)
         self.epochs = 5
         self.batch_size = 8
         self.branches = (OVERLAY,)

@@ -49,12 +49,16 @@ class Optimiser:
         When the rate is lowered; never without.
     fades
         Whether the rate falls to nothing over the epochs, along a cosine.
+    steepest
+        Norm that longer gradients are cut to; ``None``: never. Plain descent on photon counts,
+        with steps as small as the paper's, would not get anywhere with cut ones.
     """
 
     kind: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     plateau: Plateau | None = None
     fades: bool = False
+    steepest: float | None = 5.0
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of a model's weights."""

@@ -163,6 +163,22 @@ def test_schedules_can_be_chosen(tmp_path: Path, schedule: Schedule, shares: lis
     )
 
 
+@pytest.mark.parametrize("steepest", [None, 1e-3])
+def test_gradients_are_cut_only_where_asked(tmp_path: Path, steepest: float | None) -> None:
+    """One step of plain descent is as long as the rate times the gradient, or its longest."""
+    task = LineTask(1, Optimiser("sgd", 0.1, steepest=steepest))
+    points = Points(1, 128)
+    torch.manual_seed(0)
+    before = nn.utils.parameters_to_vector(task.build().parameters()).detach()
+    train(task, points, points, Settings(tmp_path), lambda line: None)
+    after = read_checkpoint(tmp_path / CHECKPOINT_NAME)["model"]
+    moved = torch.cat([value.ravel() for value in after.values()]) - before
+    if steepest is None:
+        assert float(moved.norm()) > 2.0 * 0.1 * 1e-3
+    else:
+        assert float(moved.norm()) == pytest.approx(0.1 * steepest, rel=1e-3)
+
+
 def test_trainings_start_from_given_weights(tmp_path: Path) -> None:
     """Before the first epoch the model is the given one."""
     first, _ = run(tmp_path / "first", 4)
