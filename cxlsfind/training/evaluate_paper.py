@@ -140,7 +140,8 @@ def _score_hits(one: PaperModel, judged: Judgement, frames: ScoredFrames) -> tup
         "expected are left out.",
         f"Area under the ROC curve of the paper's model: {area_under(curve):.4f}.",
     )
-    matrix = confusion_matrix(blanks.astype(np.int64) ^ 1, called.astype(np.int64), 2)
+    counted = hits | blanks
+    matrix = confusion_matrix(hits[counted].astype(int), called[counted].astype(int), 2)
     figures = (
         *_figures(one, matrix),
         (f"{name}_roc", draw_curves([curve], "false positives", "true positives")),
