@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     option("folders", metavar="DIR", type=Path, nargs="*", help="what cxlsfind-train wrote")
     option("-o", dest="output", metavar="DIR", type=Path, required=True, help="where it is written")
     option("--tree", metavar="DIR", type=Path, help="images, for the paper's models")
-    option("--split", metavar="FILE", type=Path, help="which of them are for test")
+    option("--split", metavar="FILE", type=Path, help="which of them are for test (default: all)")
     option("--candidates", metavar="N", type=int, help="candidates to score on (default 20000)")
     option("--frames", metavar="N", type=int, help="whole frames of each kind (default 256)")
     option(

@@ -6,9 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxlsfind import __version__
 from cxlsfind.errors import CxlsfindError
+
+if TYPE_CHECKING:
+    from cxlsfind.training.sessions import Options
 
 #: Names of the tasks; :mod:`cxlsfind.training.registry` has them too, and PyTorch with it.
 TASKS = (
@@ -73,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     how("--batch-size", metavar="N", type=int, help="instead of the task's own")
     how("--optimiser", choices=("adam", "sgd"), help="instead of the task's own")
     how("--learning-rate", metavar="X", type=float, help="instead of the task's own")
+    how(
+        "--schedule",
+        choices=("constant", "plateau", "cosine"),
+        help="of the learning rate, instead of the task's own",
+    )
     how("--seed", metavar="N", type=int, help="settles data, weights and order (default 0)")
     how("--resume", action="store_true", default=None, help="go on from the checkpoint in DIR")
     how("--device", choices=("auto", "cpu", "cuda"), help="default auto: a GPU if there is one")
@@ -89,7 +98,13 @@ def _train(arguments: dict[str, object]) -> None:
         given["left_out"] = tuple(given["left_out"])  # type: ignore[arg-type]
     options = Options(**given)  # type: ignore[arg-type]
     run_training(options, _say)
-    sys.stdout.write(f"next: cxlsfind-export {options.folder} -o {options.task}.pt\n")
+    sys.stdout.write(f"next: {_next_command(options)}\n")
+
+
+def _next_command(options: Options) -> str:
+    if options.tree is not None:
+        return f"cxlsfind-evaluate {options.folder} -o page --tree TREE, with frames of its own"
+    return f"cxlsfind-export {options.folder} -o {options.task}.pt"
 
 
 def _say(line: str) -> None:

@@ -9,14 +9,16 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from torch import nn
 
 from cxlsfind.errors import UsageError
 from cxlsfind.training.evaluate_hit import evaluate_hit
-from cxlsfind.training.evaluate_paper import evaluate_paper
+from cxlsfind.training.evaluate_paper import PaperModel, evaluate_paper
 from cxlsfind.training.evaluate_parameters import evaluate_parameters
 from cxlsfind.training.evaluate_peak import evaluate_peak
 from cxlsfind.training.figures import draw_curves
 from cxlsfind.training.loop import CHECKPOINT_NAME, Row, read_checkpoint
+from cxlsfind.training.paper_tasks import PAPER_TASKS
 from cxlsfind.training.registry import restore_model
 from cxlsfind.training.reports import Section, write_page
 from cxlsfind.training.scores import Curve
@@ -36,7 +38,7 @@ class EvaluationOptions:
     output
         Folder for the page, its figures and tables.
     tree, split
-        Images for the paper's models.
+        Images for the paper's models, and which of them are for test; all without a split.
     candidates, frames, profiles
         Candidates and whole frames of each kind to score models on, backgrounds of each kind for
         photon energy and camera length; 0 leaves a part out.
@@ -87,8 +89,20 @@ def run_evaluation(options: EvaluationOptions, say: Callable[[str], None]) -> Pa
     torch.set_num_threads(options.threads)
     states = [read_checkpoint(folder / CHECKPOINT_NAME) for folder in options.folders]
     sections: list[Section] = []
+    papers: list[PaperModel] = []
     for state in states:
-        added = [_history(state), *_score(state, options)]
+        added = [_history(state)]
+        task, model = restore_model(state)
+        if task.name in PAPER_TASKS:
+            papers.append(PaperModel(task, model, state))
+        else:
+            added += _score(model, state, options)
+        _tell(added, say)
+        sections += added
+    if papers:
+        if options.tree is None:
+            raise UsageError(f"{papers[0].task.name} is scored on images: give --tree DIR")
+        added = evaluate_paper(papers, options.tree, options.split)
         _tell(added, say)
         sections += added
     if options.profiles:
@@ -98,21 +112,17 @@ def run_evaluation(options: EvaluationOptions, say: Callable[[str], None]) -> Pa
     return write_page(options.output, "Models of cxlsfind, scored", sections)
 
 
-def _score(state: dict[str, Any], options: EvaluationOptions) -> list[Section]:
-    task, model = restore_model(state)
-    if task.name == "peak":
-        return evaluate_peak(
-            model,
-            state,
-            candidates=options.candidates,
-            frames=options.frames,
-            precision=options.precision,
-        )
-    if task.name == "hit":
+def _score(model: nn.Module, state: dict[str, Any], options: EvaluationOptions) -> list[Section]:
+    """Score one of our own models."""
+    if state["task"] == "hit":
         return evaluate_hit(model, state, frames=max(64, options.frames))
-    if options.tree is None or options.split is None:
-        raise UsageError(f"{task.name} is scored on images: give --tree DIR and --split FILE")
-    return evaluate_paper(task, model, state, options.tree, options.split)
+    return evaluate_peak(
+        model,
+        state,
+        candidates=options.candidates,
+        frames=options.frames,
+        precision=options.precision,
+    )
 
 
 def _history(state: dict[str, Any]) -> Section:

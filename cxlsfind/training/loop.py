@@ -217,7 +217,8 @@ def _train_epoch(
         with half:
             loss = task.loss(model, moved)
         loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        if task.optimiser.steepest is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), task.optimiser.steepest)
         optimiser.step()
         size = len(next(iter(moved.values())))
         total += float(loss.detach()) * size

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -159,15 +161,16 @@ class ParameterTask(Task):
         steps = sorted({round(value / step) for value in values})
         self.name = "paper-energy" if parameter == "photon_energy" else "paper-clen"
         self.classes = tuple(f"{number * step * scale:g} {unit}" for number in steps)
-        self.optimiser = Optimiser("sgd", 1e-6 if parameter == "photon_energy" else 1e-5)
+        rate = 1e-6 if parameter == "photon_energy" else 1e-5
+        self.optimiser = Optimiser("sgd", rate, steepest=None)
         self.epochs = 5
         self.batch_size = 8
         self.branches = (OVERLAY,)
         self.settings = {"parameter": parameter, "shape": list(shape),
                          "values": [number * step for number in steps]}  # fmt: skip
-        self._parameter = parameter
+        self.parameter = parameter
         self._shape = shape
-        self._steps = torch.tensor(steps)
+        self._steps = np.array(steps)
 
     def build(self) -> nn.Module:
         """Return the model."""
@@ -184,11 +187,15 @@ class ParameterTask(Task):
         best = logits.topk(min(2, logits.shape[1]), dim=1).values
         return Judgement(self._labels(batch), logits.argmax(dim=1), best[:, 0] - best[:, -1])
 
+    def nearest_class(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Return the nearest class of values, eV or metres: those never trained on have one too."""
+        apart = np.abs(np.asarray(values)[:, None] / _STEPS[self.parameter] - self._steps)
+        nearest: npt.NDArray[np.int64] = apart.argmin(axis=1)
+        return nearest
+
     def _labels(self, batch: Batch) -> Tensor:
-        """Return the nearest class: values that were never trained on have one too."""
-        values = batch[self._parameter] / _STEPS[self._parameter]
-        steps = self._steps.to(values.device)
-        return (values[:, None] - steps).abs().argmin(dim=1)
+        values = batch[self.parameter]
+        return torch.from_numpy(self.nearest_class(values.cpu().double().numpy())).to(values.device)
 
 
 class HeatmapTask(Task):

@@ -32,7 +32,7 @@ from cxlsfind.training.registry import restore_model
 from cxlsfind.training.scenes import HELD_OUT, NUISANCES
 from cxlsfind.training.seeds import Part, seed_of
 from cxlsfind.training.tables import spot_tables
-from cxlsfind.training.tasks import Task
+from cxlsfind.training.tasks import Schedule, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Options:
         Images, and which of them are for what.
     binning
         Edge of the squares of pixels that images are summed over.
-    epochs, batch_size, optimiser, learning_rate
+    epochs, batch_size, optimiser, learning_rate, schedule
         Instead of the task's own.
     seed, resume, device, threads
         As they say.
@@ -83,6 +83,7 @@ class Options:
     batch_size: int | None = None
     optimiser: Literal["adam", "sgd"] | None = None
     learning_rate: float | None = None
+    schedule: Schedule | None = None
     seed: int = 0
     resume: bool = False
     device: DeviceChoice = "auto"
@@ -207,6 +208,8 @@ def _apply(options: Options, task: Task) -> None:
         kind=options.optimiser or own.kind,
         learning_rate=options.learning_rate or own.learning_rate,
     )
+    if options.schedule is not None:
+        task.optimiser = task.optimiser.scheduled(options.schedule)
     task.epochs = options.epochs or task.epochs
     task.batch_size = options.batch_size or task.batch_size
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from cxlsfind.errors import UsageError
 from cxlsfind.training.batches import Batch
+
+#: How the learning rate goes on: as it is, lowered where the loss no longer falls, or fading away.
+Schedule = Literal["constant", "plateau", "cosine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,16 @@ class Optimiser:
         When the rate is lowered; never without.
     fades
         Whether the rate falls to nothing over the epochs, along a cosine.
+    steepest
+        Norm that longer gradients are cut to; ``None``: never. Plain descent on photon counts,
+        with steps as small as the paper's, would not get anywhere with cut ones.
     """
 
     kind: Literal["adam", "sgd"] = "adam"
     learning_rate: float = 1e-3
     plateau: Plateau | None = None
     fades: bool = False
+    steepest: float | None = 5.0
 
     def build(self, model: nn.Module) -> torch.optim.Optimizer:
         """Return the optimiser of a model's weights."""
@@ -59,6 +66,11 @@ class Optimiser:
         if self.kind == "adam":
             return torch.optim.Adam(weights, self.learning_rate)
         return torch.optim.SGD(weights, self.learning_rate)
+
+    def scheduled(self, schedule: Schedule) -> Optimiser:
+        """Return the same optimiser with another schedule."""
+        plateau = (self.plateau or Plateau()) if schedule == "plateau" else None
+        return replace(self, plateau=plateau, fades=schedule == "cosine")
 
 
 class Judgement(NamedTuple):

@@ -8,8 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from cxlsfind.datasets.conditions import condition_grid
 from cxlsfind.datasets.images import write_image
+from cxlsfind.datasets.making import begin_tree, make_frame
 from cxlsfind.datasets.naming import LABELS, OVERLAY, PEAKS
+from cxlsfind.datasets.recipe import Recipe
+from cxlsfind.datasets.simulation import PatternSimulation
 from cxlsfind.datasets.splits import Split, write_split
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
 from cxlsfind.models.peak import PeakModel
@@ -75,3 +79,14 @@ def peak_model(tables: SpotTables) -> PeakModel:
     """Return a peak model as it is before training."""
     torch.manual_seed(2)
     return PeakModel(tables, [11.0] * len(tables.log_background)).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="session")
+def simulated_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a simulated tree: two crystals, two energies, two fluxes, 3 frames with, 2 without."""
+    root = tmp_path_factory.mktemp("simulated") / "images"
+    conditions = condition_grid([6000.0, 8000.0], [0.1], ["proteinase_k", "lysozyme"], [3e9, 3e8])
+    recipe = Recipe(5, 3, 2, conditions, "Eiger500K", ())
+    for task in begin_tree(root, PatternSimulation(recipe)).tasks():
+        make_frame(task)
+    return root

@@ -5,20 +5,33 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from cxlsfind.datasets.catalog import read_catalog
+from cxlsfind.datasets.naming import OVERLAY
+from cxlsfind.datasets.selection import Selection
+from cxlsfind.datasets.splits import read_split, split_by_selection, write_split
+from cxlsfind.datasets.streaming import FrameDataset
+from cxlsfind.datasets.tree import scan_tree
 from cxlsfind.models.likelihood import SpotTables
+from cxlsfind.models.paper import sum_bins
 from cxlsfind.models.peak import PeakModel
 from cxlsfind.sim.detector import Detector
 from cxlsfind.training.calibrate import calibrate
 from cxlsfind.training.conditions import draw_settings
 from cxlsfind.training.evaluate_frames import evaluate_frames
 from cxlsfind.training.evaluate_hit import evaluate_hit
+from cxlsfind.training.evaluate_paper import PaperModel, _count_marks, _squares, evaluate_paper
 from cxlsfind.training.evaluation import EvaluationOptions, run_evaluation
 from cxlsfind.training.hit_data import simulate_frames
 from cxlsfind.training.hit_task import HitTask
+from cxlsfind.training.loop import read_checkpoint
+from cxlsfind.training.registry import restore_model
+from cxlsfind.training.reports import Table
 from cxlsfind.training.sessions import Options, run_training
+from cxlsfind.training.tree_search import search_tree, weigh_choices
 
 TINY = Detector("tiny", "tiny", (1, 1), (200, 220))
 
@@ -38,8 +51,95 @@ def test_a_paper_model_from_training_to_page(small_tree: tuple[Path, Path], tmp_
     assert "0.74" in said[0]
     assert "paper-base on 6 test frames" in page.read_text(encoding="utf-8")
     assert (tmp_path / "page" / "paper-base_confusion.png").is_file()
+    assert "Trained on 12 frames that share possibly a crystal" in page.read_text(encoding="utf-8")
     with pytest.raises(ValueError, match="--tree"):
         run_evaluation(EvaluationOptions((tmp_path / "base",), tmp_path / "page"), said.append)
+
+
+@pytest.fixture(scope="module")
+def trained(simulated_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Return trainings of the paper's models on one crystal, and a split: the other is the test."""
+    entries = read_catalog(scan_tree(simulated_tree))
+    held_out = Selection(crystals=frozenset({"lysozyme"}))
+    folder = tmp_path_factory.mktemp("trained")
+    split = folder / "split.json"
+    write_split(split, split_by_selection(entries, held_out, ("crystal", "seed")))
+    for name in ("binary", "energy", "clen", "heatmap"):
+        options = Options(
+            f"paper-{name}", folder / name, tree=simulated_tree, split=split, epochs=2, seed=2
+        )
+        run_training(options, lambda line: None)
+    return folder, split
+
+
+def tables_of(trained: tuple[Path, Path], tree: Path, *names: str) -> dict[str, Table]:
+    """Return the tables about some of the models, by the section's title."""
+    models = []
+    for name in names:
+        state = read_checkpoint(trained[0] / name / "checkpoint.pt")
+        models.append(PaperModel(*restore_model(state), state))
+    sections = evaluate_paper(models, tree, trained[1])
+    assert all("share no crystal, no seed" in s.notes[0] for s in sections[: len(names)])
+    return {section.title.split()[0]: section.tables[0] for section in sections}
+
+
+def test_the_papers_models_beside_ours(simulated_tree: Path, trained: tuple[Path, Path]) -> None:
+    """Same frames, each judged alone by the paper's models and searched in blocks by the finder."""
+    tables = tables_of(trained, simulated_tree, "binary", "energy", "clen")
+    binary = {row[0]: row[1:] for row in tables["paper-binary"].rows}
+    assert binary["hits, all"][0] == "0.975"
+    tree = scan_tree(simulated_tree)
+    entries = [e for e in read_catalog(tree) if e.crystal == "lysozyme"]
+    found = search_tree(tree, tuple(entries))
+    images = FrameDataset(simulated_tree, names=read_split(trained[1]).test, branches=(OVERLAY,))
+    _, model = restore_model(read_checkpoint(trained[0] / "binary" / "checkpoint.pt"))
+    flux = {"3e+09": range(10), "3e+08": range(10, 20)}
+    for group, here in (("all", range(20)), *((f"{n} photons", k) for n, k in flux.items())):
+        for label, is_empty in (("hits", False), ("blanks taken for hits", True)):
+            chosen = [k for k in here if entries[k].is_empty is is_empty]
+            theirs = sum(model(sum_bins(images[k][OVERLAY][None])).item() > 0 for k in chosen)
+            ours = sum(found[k].is_hit for k in chosen)
+            cells = binary[f"{label}, {group}"]
+            assert f"({theirs}/{len(chosen)})" in cells[1]
+            assert f"({ours}/{len(chosen)})" in cells[2]
+    energy = {row[0]: row[1:] for row in tables["paper-energy"].rows}
+    # There is but one camera length; energies have as many frames each.
+    assert "(10/20)" in energy["all"][4]
+    assert "(20/20)" in {row[0]: row[5] for row in tables["paper-clen"].rows}["all"]
+    told = [
+        weigh_choices(one.profile, np.array([6e3, 8e3]), np.array([0.1]))[0].argmax()
+        == (entry.photon_energy_ev == 8e3)
+        for entry, one in zip(entries, found, strict=True)
+    ]
+    assert f"({sum(told)}/20)" in energy["all"][2]
+    pipeline = {row[0]: row[1:] for row in tables["The"].rows}
+    right = [
+        is_told and one.is_hit
+        for is_told, one, entry in zip(told, found, entries, strict=True)
+        if not entry.is_empty
+    ]
+    assert f"({sum(right)}/12)" in pipeline["hits, all"][1]
+
+
+def test_heat_maps_beside_the_finder(simulated_tree: Path, trained: tuple[Path, Path]) -> None:
+    """Peaks marked of all there are, and what is marked on blanks."""
+    table = tables_of(trained, simulated_tree, "heatmap")["paper-heatmap"]
+    rows = {row[0]: row[1:] for row in table.rows}
+    found, total = map(int, rows["peaks marked, all"][2].split("/"))
+    assert 0.7 * total < found <= total
+    parts = [rows[f"peaks marked, {n} photons"][2] for n in ("3e+09", "3e+08")]
+    assert sum(int(part.split("/")[0]) for part in parts) == found
+    assert float(rows["squares marked per blank, all"][2]) < 4.0
+
+
+def test_marks_count_beside_a_peak_and_not_in_doubt() -> None:
+    """A mark next to a peak finds it; marks next to doubt are neither right nor wrong."""
+    peak, doubt, marks = np.zeros((3, 9, 9), bool)
+    peak[1, 1] = peak[7, 7] = True
+    doubt[1, 7] = True
+    marks[2, 2] = marks[1, 6] = marks[5, 1] = True
+    assert _count_marks(marks, peak, doubt) == (2, 1, 1)
+    assert _squares(np.array([[4.5, 8.0], [3.9, 99.0]]), 4, (9, 9)).nonzero() == ([2], [1])
 
 
 def test_hits_beside_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,7 @@ def test_optimisers_are_the_papers(small_tree: Tree) -> None:
     assert binary.epochs == 30
     energy = make_paper_task("paper-energy", frames, 4)
     assert (energy.optimiser.kind, energy.optimiser.learning_rate) == ("sgd", 1e-6)
+    assert energy.optimiser.steepest is None
     assert energy.epochs == 5
     assert energy.classes == ("6 keV", "7 keV")
     assert make_paper_task("paper-clen", frames, 4).classes == ("15 cm", "25 cm")

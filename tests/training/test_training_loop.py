@@ -21,7 +21,7 @@ from cxlsfind.training.loop import (
     read_checkpoint,
     train,
 )
-from cxlsfind.training.tasks import Judgement, Optimiser, Plateau, Task
+from cxlsfind.training.tasks import Judgement, Optimiser, Plateau, Schedule, Task
 
 
 class LineTask(Task):
@@ -141,6 +141,42 @@ def test_the_best_weights_are_kept(tmp_path: Path) -> None:
     assert found == pytest.approx(min(losses), rel=1e-4)
     rates = [row["learning_rate"] for row in state["rows"]]
     assert rates[-1] < rates[0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [
+        ("constant", [1.0, 1.0, 1.0, 1.0]),
+        ("cosine", [1.0, 1.0, 0.75, 0.25]),
+        ("plateau", [1.0, 1.0, 1.0, 0.1]),
+    ],
+)
+def test_schedules_can_be_chosen(tmp_path: Path, schedule: Schedule, shares: list[float]) -> None:
+    """A rate that falls where the loss does not stays, fades, or falls, as is asked."""
+    hasty = Optimiser("sgd", 1e-6, Plateau(0.1, 0, 0.1))
+    train(
+        LineTask(3, hasty.scheduled(schedule)), Points(1), Points(2, 64), Settings(tmp_path), print
+    )
+    rows = read_checkpoint(tmp_path / CHECKPOINT_NAME)["rows"]
+    assert [row["learning_rate"] for row in rows] == pytest.approx(
+        [1e-6 * share for share in shares]
+    )
+
+
+@pytest.mark.parametrize("steepest", [None, 1e-3])
+def test_gradients_are_cut_only_where_asked(tmp_path: Path, steepest: float | None) -> None:
+    """One step of plain descent is as long as the rate times the gradient, or its longest."""
+    task = LineTask(1, Optimiser("sgd", 0.1, steepest=steepest))
+    points = Points(1, 128)
+    torch.manual_seed(0)
+    before = nn.utils.parameters_to_vector(task.build().parameters()).detach()
+    train(task, points, points, Settings(tmp_path), lambda line: None)
+    after = read_checkpoint(tmp_path / CHECKPOINT_NAME)["model"]
+    moved = torch.cat([value.ravel() for value in after.values()]) - before
+    if steepest is None:
+        assert float(moved.norm()) > 2.0 * 0.1 * 1e-3
+    else:
+        assert float(moved.norm()) == pytest.approx(0.1 * steepest, rel=1e-3)
 
 
 def test_trainings_start_from_given_weights(tmp_path: Path) -> None:
