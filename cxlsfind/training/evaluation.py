@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from cxlsfind.errors import UsageError
+from cxlsfind.training.evaluate_centre import evaluate_centre
 from cxlsfind.training.evaluate_hit import evaluate_hit
 from cxlsfind.training.evaluate_paper import evaluate_paper
 from cxlsfind.training.evaluate_parameters import evaluate_parameters
@@ -93,6 +94,7 @@ def run_evaluation(options: EvaluationOptions, say: Callable[[str], None]) -> Pa
         sections += added
     if options.profiles:
         added = evaluate_parameters(options.profiles, options.seed)
+        added.append(evaluate_centre(-(-options.profiles // 4), options.seed))
         _tell(added, say)
         sections += added
     return write_page(options.output, "Models of cxlsfind, scored", sections)
