@@ -43,6 +43,9 @@ _ROUNDS = 16
 _DEPTH = 12.0
 _FEWEST_NODES = 12
 
+#: A misfit that is above one by less is chance: 2.7 standard deviations with 96 rings.
+_CHANCE = 0.41
+
 #: Energies of the final grid, and points at which distributions are known.
 _FINE = 401
 _POINTS = 601
@@ -106,24 +109,74 @@ class Marginal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixture:
-    """Weighted Gaussians in (ln E, ln L), each without correlation.
+    """Weighted Gaussians in (ln E, ln L), each without correlation, along the ridge.
 
     Parameters
     ----------
-    weight
-        Sum one, (points,).
+    log_weight
+        Logarithms of the weights, up to a constant, (points,).
     energy, energy_variance, clen, clen_variance
         Means and variances of both, (points,).
     misfit
         Deviance of the best fit per degree of freedom.
     """
 
-    weight: FloatArray
+    log_weight: FloatArray
     energy: FloatArray
     energy_variance: FloatArray
     clen: FloatArray
     clen_variance: FloatArray
     misfit: float
+
+    @classmethod
+    def of(cls, fit: Fit) -> Mixture:
+        """Return what a fit says; first places without air on the way, then those with."""
+        # What the family does not explain is no information: it widens everything.
+        misfit = float(fit.misfit[np.argmax(fit.log_likelihood)])
+        heat = misfit if misfit > 1.0 + _CHANCE else 1.0
+        energy = fit.places.energy_log
+        return cls(
+            fit.log_likelihood / heat,
+            energy,
+            np.full(len(energy), Q_SCALE_SIGMA**2),
+            fit.places.clen_log,
+            fit.clen_sigma**2 * heat,
+            misfit,
+        )
+
+    def finer(self) -> Mixture:
+        """Return it at many energies instead of a few."""
+        old = self.energy.reshape(2, -1)[0]
+        new = np.linspace(old[0], old[-1], _FINE)
+        log_weight, clen, clen_variance = (
+            PchipInterpolator(old, column.reshape(2, -1), axis=1)(new).ravel()
+            for column in (self.log_weight, self.clen, self.clen_variance)
+        )
+        energy = np.tile(new, 2)
+        variance = np.full(len(energy), Q_SCALE_SIGMA**2)
+        return Mixture(log_weight, energy, variance, clen, clen_variance, self.misfit)
+
+    def with_headers(self, energy: Header | None, clen: Header | None) -> Mixture:
+        """Return it times what headers and the limits of the camera length say."""
+        log_weight = self.log_weight
+        places = [self.energy, self.clen]
+        variances = [self.energy_variance, self.clen_variance]
+        for i, header in enumerate((energy, clen)):
+            if header is not None:
+                total = variances[i] + header.variance
+                apart = header.logarithm - places[i]
+                log_weight = log_weight - 0.5 * apart**2 / total - 0.5 * np.log(total)
+                places[i] = places[i] + apart * variances[i] / total
+                variances[i] = variances[i] * header.variance / total
+        mass, places[1], variances[1] = _truncated(places[1], variances[1])
+        log_weight = log_weight + np.log(mass)
+        return Mixture(log_weight, places[0], variances[0], places[1], variances[1], self.misfit)
+
+    @property
+    def weight(self) -> FloatArray:
+        """The weights; their sum is one."""
+        weight = np.exp(self.log_weight - self.log_weight.max())
+        return np.asarray(weight / weight.sum(), np.float64)
 
     def energy_marginal(self) -> Marginal:
         """Return what is known of the photon energy."""
@@ -167,91 +220,15 @@ def find_posterior(profile: RingProfile, energy: Header | None, clen: Header | N
             steps=_STEPS if believed >= photons else _FIRST_STEPS,
         )
         start = fit.places
-        # What the family does not explain is no information: it widens everything.
-        misfit = float(fit.misfit[np.argmax(fit.log_likelihood)])
-        is_chance = misfit < 1.0 + 4.0 / math.sqrt(len(profile.photons))
-        heat = 1.0 if is_chance else misfit
-        curve = _Curve.of(fit, heat)
-        density = curve.with_headers(energy, clen).log_weight.reshape(2, -1).max(axis=0)
+        found = Mixture.of(fit)
+        density = found.with_headers(energy, clen).log_weight.reshape(2, -1).max(axis=0)
         inside = np.flatnonzero(density > density.max() - _DEPTH)
         if believed >= photons and len(inside) >= _FEWEST_NODES:
             break
         believed *= _MORE_PHOTONS
         first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, _NODES - 1)
         nodes = np.linspace(nodes[first], nodes[last], _NODES)
-    return curve.finer().with_headers(energy, clen).normalised(misfit)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Curve:
-    """Components along the ridge, first those without air on the way, then those with.
-
-    Parameters
-    ----------
-    log_weight, energy, energy_variance, clen, clen_variance
-        As in :class:`Mixture`, but for the logarithm of the weight and its sum.
-    """
-
-    log_weight: FloatArray
-    energy: FloatArray
-    energy_variance: FloatArray
-    clen: FloatArray
-    clen_variance: FloatArray
-
-    @classmethod
-    def of(cls, fit: Fit, heat: float) -> _Curve:
-        energy = fit.places.energy_log
-        return cls(
-            fit.log_likelihood / heat,
-            energy,
-            np.full(len(energy), Q_SCALE_SIGMA**2),
-            fit.places.clen_log,
-            fit.clen_sigma**2 * heat,
-        )
-
-    def finer(self) -> _Curve:
-        """Return the curve at many energies."""
-        old = self.energy.reshape(2, -1)[0]
-        new = np.linspace(old[0], old[-1], _FINE)
-        columns = (
-            self.log_weight,
-            self.energy,
-            self.energy_variance,
-            self.clen,
-            self.clen_variance,
-        )
-        return _Curve(
-            *(
-                PchipInterpolator(old, column.reshape(2, -1), axis=1)(new).ravel()
-                for column in columns
-            )
-        )
-
-    def with_headers(self, energy: Header | None, clen: Header | None) -> _Curve:
-        """Return the curve times what headers and the limits of the camera length say."""
-        log_weight = self.log_weight
-        places = [self.energy, self.clen]
-        variances = [self.energy_variance, self.clen_variance]
-        for i, header in enumerate((energy, clen)):
-            if header is not None:
-                total = variances[i] + header.variance
-                apart = header.logarithm - places[i]
-                log_weight = log_weight - 0.5 * apart**2 / total - 0.5 * np.log(total)
-                places[i] = places[i] + apart * variances[i] / total
-                variances[i] = variances[i] * header.variance / total
-        mass, places[1], variances[1] = _truncated(places[1], variances[1])
-        return _Curve(log_weight + np.log(mass), places[0], variances[0], places[1], variances[1])
-
-    def normalised(self, misfit: float) -> Mixture:
-        weight = np.exp(self.log_weight - self.log_weight.max())
-        return Mixture(
-            weight / weight.sum(),
-            self.energy,
-            self.energy_variance,
-            self.clen,
-            self.clen_variance,
-            misfit,
-        )
+    return found.finer().with_headers(energy, clen)
 
 
 def _truncated(mean: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
