@@ -47,7 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         "--profiles",
         metavar="N",
         type=int,
-        help="score photon energy and camera length on N backgrounds of each kind (default 0)",
+        help="score photon energy, camera length and beam centre on N backgrounds of each kind "
+        "(default 0)",
     )
     option("--precision", metavar="X", type=float, help="times the usual draws (default 1)")
     option("--seed", metavar="N", type=int, help="of those backgrounds (default 0)")

@@ -1,9 +1,10 @@
 """Photon energy and camera length from the photons between the spots, as a posterior.
 
-A ring profile, photons by distance from the beam, is compared with what water scatters at every
-energy E and camera length L. The radius of a ring fixes L / E; only the curvature of the scale of
-q and the fall of solid angle and polarisation with the angle tell the two apart, and weakly. So
-the answer is a probability over both, with its ridge, and often "not identifiable".
+A ring profile, photons by distance from the beam, is compared with what water and its company
+scatter at every energy E and camera length L. The radius of a ring fixes L / E; only the curvature
+of the scale of q, absorption, and the fall of solid angle and polarisation with the angle tell the
+two apart, and weakly. So the answer is a probability over both, with its ridge, and often "not
+identifiable".
 
 Headers come in as factors, and what the photons say without them is compared with them.
 """
@@ -12,32 +13,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-from scipy.special import ndtri
-
-from cxlsfind.models.ring_fit import (
-    CLENS_M,
-    ENERGIES_EV,
-    ROUNDS,
-    Nodes,
-    RingProfile,
-    log_likelihood,
-    rebin,
-    temperature,
-)
-
-FloatArray = npt.NDArray[np.float64]
+from cxlsfind.models.ring_fit import RingProfile, rebin
+from cxlsfind.models.ring_posterior import Header, Mixture, find_posterior
 
 #: A parameter is identified when this much of the probability lies within these of its best value.
 IDENTIFIED_MASS: Final = 0.68
 ENERGY_WINDOW_EV: Final = 50.0
 CLEN_WINDOW_M: Final = 0.005
-
-#: The scale of q of the template is known to this part: temperature and buffer move the ring.
-Q_SCALE_SIGMA: Final = 0.005
 
 #: With a larger deviance per degree of freedom something is in the beam that the template does not
 #: know, and nothing is identified.
@@ -47,12 +31,11 @@ MOST_MISFIT: Final = 2.0
 _FEWEST_PHOTONS = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a header says, and how far it is trusted: value and standard deviation."""
+#: Photons and headers that are this many standard deviations apart raise an alarm.
+ALARM_SIGMA: Final = 3.0
 
-    value: float
-    sigma: float
+#: Probabilities of the intervals.
+_MASSES: Final = (0.95, 0.68)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +57,10 @@ class ParameterPosterior:
     misfit
         Deviance of the best fit per degree of freedom; about 1 where the template does.
     conflict
-        How many standard deviations photons and headers are apart along the ring scale; NaN
-        without headers of both.
+        How many standard deviations the camera length that the photons and the energy of the
+        header say is above that of the header; NaN without headers of both.
     energy_interval_ev, clen_interval_m
-        68 and 95 % intervals: low 95, low 68, high 68, high 95.
+        The shortest 68 and 95 % intervals: low 95, low 68, high 68, high 95.
     """
 
     photon_energy_ev: float
@@ -93,6 +76,11 @@ class ParameterPosterior:
     conflict: float
     energy_interval_ev: tuple[float, float, float, float]
     clen_interval_m: tuple[float, float, float, float]
+
+    @property
+    def is_in_conflict(self) -> bool:
+        """Whether photons and headers disagree."""
+        return abs(self.conflict) > ALARM_SIGMA
 
 
 def estimate_parameters(
@@ -112,135 +100,41 @@ def estimate_parameters(
     profile = rebin(profile)
     if profile.photons.sum() < _FEWEST_PHOTONS or len(profile.photons) < 8:
         return None
-    alone = _search(profile, _Prior(None, None))
-    both = alone
-    if energy is not None or clen is not None:
-        both = _search(profile, _Prior(energy, clen))
-    return _summarise(both, _conflict(alone, energy, clen))
+    conflict = math.nan
+    if energy is not None and clen is not None:
+        conflict = _conflict(find_posterior(profile, energy, None), clen)
+    return _summarise(find_posterior(profile, energy, clen), conflict)
 
 
-class _Found(NamedTuple):
-    """A posterior on its grid: places, weights, and how well the best one fits."""
-
-    nodes: Nodes
-    weights: FloatArray
-    misfit: float
-
-
-def _search(profile: RingProfile, prior: _Prior) -> _Found:
-    """Refine a grid until it lies on the posterior."""
-    nodes = Nodes.everywhere()
-    for _ in range(ROUNDS):
-        density, misfits = log_likelihood(profile, nodes)
-        # What the template does not explain is no information: it widens everything.
-        misfit = float(misfits[int(np.argmax(density))])
-        density = density / max(misfit, 1.0) + prior.of(nodes)
-        heat = temperature(density)
-        weights = np.exp((density - density.max()) / heat)
-        if heat == 1.0 and nodes.is_fine:
-            break
-        nodes = nodes.around(weights)
-    return _Found(nodes, weights / weights.sum(), misfit)
-
-
-@dataclass(frozen=True, slots=True)
-class _Prior:
-    """What is known beforehand: nothing but the ranges, and headers."""
-
-    energy: Header | None
-    clen: Header | None
-
-    def of(self, nodes: Nodes) -> FloatArray:
-        """Return its logarithm; flat in the logarithms of both."""
-        energy, clen = nodes.energy_ev, nodes.clen_m
-        inside = (energy >= ENERGIES_EV[0]) & (energy <= ENERGIES_EV[1])
-        inside &= (clen >= CLENS_M[0]) & (clen <= CLENS_M[1])
-        logarithm = np.where(inside, 0.0, -1e6)
-        for header, value in ((self.energy, energy), (self.clen, clen)):
-            if header is not None:
-                logarithm = logarithm - 0.5 * ((value - header.value) / header.sigma) ** 2
-        return logarithm
-
-
-def _summarise(found: _Found, conflict: float) -> ParameterPosterior:
-    nodes, weights = found.nodes, found.weights
-    mean, covariance = nodes.moments(weights)
-    # The scale of q of the template: an energy that is off by as much, at the same camera length.
-    off = Q_SCALE_SIGMA * np.array([-1.0, 1.0])
-    covariance = covariance + np.outer(off, off)
-    to_clen = np.array([1.0, 1.0])
-    energy = _Marginal(nodes.place[:, 1], weights, Q_SCALE_SIGMA)
-    clen = _Marginal(nodes.place.sum(axis=1), weights, 0.0)
-    spread = math.sqrt(covariance[1, 1]), math.sqrt(float(to_clen @ covariance @ to_clen))
+def _summarise(found: Mixture, conflict: float) -> ParameterPosterior:
+    energy, clen, scale = (
+        found.energy_marginal(),
+        found.clen_marginal(),
+        found.scale_marginal(),
+    )
     fits = found.misfit <= MOST_MISFIT
+    (energy_95, energy_68), (clen_95, clen_68) = (
+        [marginal.shortest(mass) for mass in _MASSES] for marginal in (energy, clen)
+    )
     return ParameterPosterior(
         photon_energy_ev=energy.middle,
-        sigma_energy_ev=energy.middle * spread[0],
+        sigma_energy_ev=energy.middle * math.sqrt(energy.variance),
         clen_m=clen.middle,
-        sigma_clen_m=clen.middle * spread[1],
-        correlation=float(covariance[1] @ to_clen) / (spread[0] * spread[1]),
-        ring_scale=float(mean[0]),
-        sigma_ring_scale=math.sqrt(covariance[0, 0]),
+        sigma_clen_m=clen.middle * math.sqrt(clen.variance),
+        correlation=found.covariance() / math.sqrt(energy.variance * clen.variance),
+        ring_scale=scale.mean,
+        sigma_ring_scale=math.sqrt(scale.variance),
         is_energy_identified=fits and energy.mass_within(ENERGY_WINDOW_EV) >= IDENTIFIED_MASS,
         is_clen_identified=fits and clen.mass_within(CLEN_WINDOW_M) >= IDENTIFIED_MASS,
         misfit=found.misfit,
         conflict=conflict,
-        energy_interval_ev=energy.interval(),
-        clen_interval_m=clen.interval(),
+        energy_interval_ev=(energy_95[0], energy_68[0], energy_68[1], energy_95[1]),
+        clen_interval_m=(clen_95[0], clen_68[0], clen_68[1], clen_95[1]),
     )
 
 
-class _Marginal:
-    """What is known of one quantity.
-
-    Parameters
-    ----------
-    logarithm, weights
-        Its natural logarithm at the places of a grid, and their weights.
-    blur
-        A relative error on top of it.
-    """
-
-    def __init__(self, logarithm: FloatArray, weights: FloatArray, blur: float) -> None:
-        order = np.argsort(logarithm)
-        self._logarithm = logarithm[order]
-        self._share = np.cumsum(weights[order]) - 0.5 * weights[order]
-        self._centre = float(weights @ logarithm)
-        self._blur = blur
-
-    @property
-    def middle(self) -> float:
-        """The mean of the logarithm."""
-        return math.exp(self._centre)
-
-    def mass_within(self, window: float) -> float:
-        """Return the probability within a window of the middle."""
-        shares = np.linspace(0.0, 1.0, 400)
-        ends = np.array([self._quantile(float(share)) for share in shares])
-        inside = np.abs(ends - self.middle) <= window
-        return float(inside.mean())
-
-    def interval(self) -> tuple[float, float, float, float]:
-        """Return the ends of the 95 and 68 % intervals, from low to high."""
-        return (
-            self._quantile(0.025),
-            self._quantile(0.16),
-            self._quantile(0.84),
-            self._quantile(0.975),
-        )
-
-    def _quantile(self, share: float) -> float:
-        apart = float(np.interp(share, self._share, self._logarithm)) - self._centre
-        blurred = self._blur * float(ndtri(min(max(share, 1e-4), 1.0 - 1e-4)))
-        return math.exp(self._centre + math.copysign(math.hypot(apart, blurred), apart))
-
-
-def _conflict(alone: _Found, energy: Header | None, clen: Header | None) -> float:
-    """Return how far photons and headers are apart along the ring scale, in standard deviations."""
-    if energy is None or clen is None:
-        return math.nan
-    mean, covariance = alone.nodes.moments(alone.weights)
-    variance = covariance[0, 0] + Q_SCALE_SIGMA**2
-    variance += (energy.sigma / energy.value) ** 2 + (clen.sigma / clen.value) ** 2
-    apart = float(mean[0]) - math.log(clen.value / energy.value)
-    return apart / math.sqrt(variance)
+def _conflict(found: Mixture, clen: Header) -> float:
+    """Return how far a header is from the camera length found without it, in sigma."""
+    marginal = found.clen_marginal()
+    apart = marginal.mean - clen.logarithm
+    return apart / math.sqrt(marginal.variance + clen.variance)

@@ -1,9 +1,10 @@
-"""What liquid water and air scatter into a pixel: the template of the parameter model."""
+"""What liquid water and air scatter into a pixel, and absorb."""
 
 from __future__ import annotations
 
 import math
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,33 +39,63 @@ _AIR: Final = (
     (4.0, 16.3), (8.0, 5.0), (30.0, 0.0),
 )  # fmt: skip
 
+#: Attenuation at photon energies in keV: of water, per cm, and of air, square cm per g (Hubbell &
+#: Seltzer, NISTIR 5632); density of air, g per cm3.
+_ENERGY_KEV: Final = (4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)
+_WATER_ABSORBS: Final = (82.78, 42.58, 24.64, 10.37, 5.329, 1.673, 0.8096, 0.3756)
+_AIR_ABSORBS: Final = (77.88, 40.27, 23.41, 9.921, 5.120, 1.614, 0.7779, 0.3538)
+_AIR_MASS: Final = 1.205e-3
+
+#: Molecules per cubic metre: water, and air at 20 C and 1 atm.
+WATER_DENSITY: Final = 3.33679e28
+AIR_DENSITY: Final = 2.50e25
+
 _far = PchipInterpolator(*np.array(_FAR).T)
 _compton = PchipInterpolator(*np.array(_COMPTON).T)
 _air = PchipInterpolator(*np.array(_AIR).T)
 _Q_END: Final = 30.0
 
 
-def scattering_vector(
+class Directions(NamedTuple):
+    """Where pixels look.
+
+    Parameters
+    ----------
+    q
+        4 pi sin(theta) / wavelength, per angstrom.
+    factor
+        Solid angle of a pixel and polarisation, averaged around the beam; 1 in the middle.
+    secant
+        One over the cosine of the angle with the beam.
+    """
+
+    q: FloatArray
+    factor: FloatArray
+    secant: FloatArray
+
+
+def directions(
     radius_m: FloatArray, clen_m: npt.ArrayLike, photon_energy_ev: npt.ArrayLike
-) -> FloatArray:
-    """Return q, per angstrom, at a distance from the beam on a flat detector; arguments broadcast.
+) -> Directions:
+    """Return where pixels of a flat detector look; arguments broadcast.
 
     Parameters
     ----------
     radius_m
-        Metres.
+        Distance from the beam, metres.
     """
     wavelength = wavelength_m(1.0) * 1e10 / np.asarray(photon_energy_ev, np.float64)
-    angle = np.arctan(radius_m / np.asarray(clen_m, np.float64))
-    q: FloatArray = 4.0 * math.pi * np.sin(0.5 * angle) / wavelength
-    return q
-
-
-def pixel_factor(radius_m: FloatArray, clen_m: npt.ArrayLike) -> FloatArray:
-    """Return solid angle of a pixel and polarisation, averaged around the beam; 1 in the middle."""
-    cosine = 1.0 / np.sqrt(1.0 + (radius_m / np.asarray(clen_m, np.float64)) ** 2)
-    factor: FloatArray = cosine**3 * 0.5 * (1.0 + cosine**2)
-    return factor
+    tangent = radius_m / np.asarray(clen_m, np.float64)
+    secant = np.sqrt(1.0 + tangent * tangent)
+    # Tangent over this is twice the sine of half the angle.
+    half = np.sqrt(0.5 * secant * (secant + 1.0))
+    cosine = 1.0 / secant
+    square = cosine * cosine
+    return Directions(
+        (2.0 * math.pi / wavelength) * tangent / half,
+        0.5 * square * cosine * (1.0 + square),
+        secant,
+    )
 
 
 def water_scattering(q: FloatArray) -> FloatArray:
@@ -79,25 +110,45 @@ def water_scattering(q: FloatArray) -> FloatArray:
 
 
 def air_scattering(q: FloatArray) -> FloatArray:
-    """Return the scattering of air in units of that of water in the middle, 6.5."""
-    scattering: FloatArray = 6.5 / 208.6 * _air(np.minimum(q, _Q_END))
+    """Return the scattering of a mean molecule of air, electrons squared."""
+    scattering: FloatArray = _air(np.minimum(q, _Q_END))
     return scattering
 
 
-def air_path(
-    radius_m: FloatArray, clen_m: FloatArray, photon_energy_ev: FloatArray, length: float
-) -> FloatArray:
-    """Return what air along the direct beam behind the sample puts on a pixel.
+def water_attenuation(photon_energy_ev: FloatArray) -> FloatArray:
+    """Return the attenuation of liquid water per metre; from 4 to 30 keV, its ends beyond."""
+    return _attenuation(photon_energy_ev, _WATER_ABSORBS) * 100.0
+
+
+def air_attenuation(photon_energy_ev: FloatArray) -> FloatArray:
+    """Return the attenuation of air per metre; from 4 to 30 keV, its ends beyond."""
+    return _attenuation(photon_energy_ev, _AIR_ABSORBS) * _AIR_MASS * 100.0
+
+
+class Tabulated:
+    """A function of q at the price of a look-up, linear between steps of 0.002 per angstrom.
 
     Parameters
     ----------
-    length
-        Path through air, in parts of the camera length.
+    function
+        Of q, per angstrom, from 0 to 30.
     """
-    total = np.zeros(np.broadcast_shapes(radius_m.shape, clen_m.shape, photon_energy_ev.shape))
-    for place, weight in zip(*np.polynomial.legendre.leggauss(4), strict=True):
-        nearer = 1.0 - 0.5 * length * (1.0 + float(place))
-        q = scattering_vector(radius_m, clen_m * nearer, photon_energy_ev)
-        light = air_scattering(q) * pixel_factor(radius_m, clen_m * nearer)
-        total += 0.5 * float(weight) * light / nearer**2
-    return total
+
+    _STEP: Final = 0.002
+
+    def __init__(self, function: Callable[[FloatArray], FloatArray]) -> None:
+        self._values = function(np.arange(0.0, _Q_END + 2 * self._STEP, self._STEP))
+
+    def __call__(self, q: FloatArray) -> FloatArray:
+        """Return the function's values; beyond 30 the last one."""
+        place = np.minimum(q, _Q_END) / self._STEP
+        below = place.astype(np.intp)
+        value = self._values[below]
+        result: FloatArray = value + (place - below) * (self._values[below + 1] - value)
+        return result
+
+
+def _attenuation(photon_energy_ev: FloatArray, table: tuple[float, ...]) -> FloatArray:
+    logarithm = np.interp(np.log(photon_energy_ev / 1e3), np.log(_ENERGY_KEV), np.log(table))
+    attenuation: FloatArray = np.exp(logarithm)
+    return attenuation

@@ -1,17 +1,16 @@
-"""Scoring the parameter model: errors, coverage and honesty, on simulated backgrounds."""
+"""Scoring the parameter model: errors against their bound, coverage, and alarms."""
 
 from __future__ import annotations
 
-import math
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from cxlsfind.models.parameters import ParameterPosterior, estimate_parameters
-from cxlsfind.models.ring_fit import RingProfile
-from cxlsfind.sim.background.profile import Sample
+from cxlsfind.models.parameters import ENERGY_WINDOW_EV, ParameterPosterior, estimate_parameters
+from cxlsfind.models.ring_posterior import Header
 from cxlsfind.training.reports import Section, Table
+from cxlsfind.training.ring_draws import Bound, draw_background
 from cxlsfind.training.scores import rate
 
 FloatArray = npt.NDArray[np.float64]
@@ -21,11 +20,25 @@ _PHOTONS: Final = (1e5, 1e6, 1e8)
 
 _CLENS_M: Final = (0.15, 0.25, 0.35)
 
-#: Errors of the scale of q, and of the scattering along q, that real samples have.
-_Q_SCALE: Final = 0.005
-_SHAPE: Final = 0.004
+#: Photon energies that are drawn, eV: uniform, or about what a header says.
+_ENERGIES_EV: Final = (6000.0, 8000.0)
+_HEADER: Final = Header(7000.0, 600.0)
 
-_PIXEL_M: Final = 75e-6
+#: From this camera length on, a rough header is tried too.
+_HEADER_CLEN_M: Final = 0.25
+
+#: How far good headers are off, eV and metres, and by which share a wrong camera length is.
+_HEADER_SIGMA: Final = (20.0, 5e-4)
+_WRONG: Final = 0.02
+
+
+class _Case(NamedTuple):
+    """One background: the truth, what is said, and what could be known at best."""
+
+    energy_ev: float
+    clen_m: float
+    said: ParameterPosterior
+    bound: Bound
 
 
 def evaluate_parameters(number: int, seed: int) -> list[Section]:
@@ -34,76 +47,150 @@ def evaluate_parameters(number: int, seed: int) -> list[Section]:
     Parameters
     ----------
     number
-        Backgrounds of each kind.
+        Backgrounds of each kind; an eighth of them for alarms.
     """
-    rows = []
-    for clen in _CLENS_M:
-        for photons in _PHOTONS:
-            found = []
-            for k in range(number):
-                generator = np.random.default_rng((seed, int(1000 * clen), int(photons), k))
-                energy = generator.uniform(6000.0, 8000.0)
-                profile = draw_profile(generator, energy, clen, photons)
-                posterior = estimate_parameters(profile)
-                if posterior is not None:
-                    found.append((energy, posterior))
-            rows.append(_row(clen, photons, found))
-    header = ("camera length", "photons", "error of E (eV)", "error over said", "68 % holds",
-              "95 % holds", "nearest keV", "nearest cm", "E called identified",
-              "L called identified")  # fmt: skip
+    conditions = [(clen, photons) for clen in _CLENS_M for photons in _PHOTONS]
+    alone = {c: _cases(*c, number, seed, None) for c in conditions}
+    header = {c: _cases(*c, number, seed, _HEADER) for c in conditions if c[0] >= _HEADER_CLEN_M}
+    family = (
+        "Water, buffer and air of random amounts, with or without air on the way, the scale of q "
+        "off by 0.5 % and the scattering by six waves of 0.4 %; an EIGER2 4M."
+    )
     return [
         Section(
             "Photon energy and camera length from the background alone",
-            ("Water, buffer and air of random amounts, the scale of q off by 0.5 % and the "
-             "scattering by 0.4 %, 6 to 8 keV, an EIGER2 4M.",),
-            (Table("Coverage and errors", header, tuple(rows)),),
-        )
+            (family, "Photon energies uniform from 6 to 8 keV; nothing is known beforehand but "
+             "4 to 20 keV and 0.05 to 0.6 m. Bound: Cramer-Rao, with the family's own priors of "
+             "everything else and none of energy and camera length."),
+            (_errors(alone), _coverage(alone), _nearest(alone)),
+        ),
+        Section(
+            "The same with a rough header",
+            (f"Photon energies normal about the header's, {_HEADER.value:g} +- {_HEADER.sigma:g} "
+             "eV.",),
+            (_coverage(header), _nearest(header)),
+        ),
+        Section(
+            "Headers that are right and wrong",
+            (f"Headers with errors of {_HEADER_SIGMA[0]:g} eV and {_HEADER_SIGMA[1] * 1e3:g} mm, "
+             f"as they say; wrong: camera length {100 * _WRONG:g} % too long.",),
+            (_alarms(-(-number // 8), seed),),
+        ),
     ]  # fmt: skip
 
 
-def draw_profile(
-    generator: np.random.Generator, energy_ev: float, clen_m: float, photons: float
-) -> RingProfile:
-    """Return a ring profile of a random sample, with errors that no template knows."""
-    radius_px = np.arange(2, 1490, 4) + 2.0
-    corners = np.clip(1.0 - (radius_px - 1035.0) / 470.0, 0.01, 1.0)
-    exposure = np.asarray(2.0 * math.pi * radius_px * 4.0 * corners, np.float64)
-    tangent = np.asarray(radius_px * _PIXEL_M / clen_m, np.float64)
-    sample = Sample(
-        photons=3e8,
-        photon_energy_ev=energy_ev * (1.0 + generator.normal(0.0, _Q_SCALE)),
-        clen_m=clen_m,
-        water_m=generator.uniform(3e-5, 2e-4),
-        materials=(("buffer", generator.uniform(0.0, 5e-5)),),
-        air_m=generator.uniform(0.0, 0.01),
-        flight_in_air=bool(generator.random() < 0.5),
-    )
-    cosine = 1.0 / np.sqrt(1.0 + tangent**2)
-    waves = generator.normal(0.0, _SHAPE, 6)
-    q = energy_ev / 1973.27 * 2.0 * np.sin(0.5 * np.arctan(tangent))
-    wrong = sum(wave * np.cos(math.pi * (k + 1) * q / 4.0) for k, wave in enumerate(waves))
-    mean = sample.density(tangent) * 0.5 * (1.0 + cosine**2) * np.exp(wrong) * exposure
-    counts = generator.poisson(photons * mean / mean.sum()).astype(np.float64)
-    return RingProfile(np.asarray(radius_px * _PIXEL_M, np.float64), counts, exposure)
+def _cases(
+    clen: float, photons: float, number: int, seed: int, header: Header | None
+) -> list[_Case]:
+    cases = []
+    for k in range(number):
+        kind = 0 if header is None else 1
+        generator = np.random.default_rng((seed, kind, int(1000 * clen), int(photons), k))
+        if header is None:
+            energy = generator.uniform(*_ENERGIES_EV)
+        else:
+            energy = generator.normal(header.value, header.sigma)
+        background = draw_background(generator, energy, clen)
+        said = estimate_parameters(background.draw(generator, photons), energy=header)
+        if said is not None:
+            cases.append(_Case(energy, clen, said, background.bound(photons)))
+    return cases
 
 
-def _row(
-    clen: float, photons: float, found: list[tuple[float, ParameterPosterior]]
-) -> tuple[str, ...]:
-    energy = np.array([truth for truth, _ in found])
-    said = np.array([one.photon_energy_ev for _, one in found])
-    sigma = np.array([one.sigma_energy_ev for _, one in found])
-    length = np.array([one.clen_m for _, one in found])
-    ends = np.array([one.energy_interval_ev for _, one in found])
-    return (
-        f"{clen:g} m",
-        f"{photons:g}",
-        f"{math.sqrt(float(((said - energy) ** 2).mean())):.0f}",
-        f"{math.sqrt(float((((said - energy) / sigma) ** 2).mean())):.2f}",
-        str(rate((energy > ends[:, 1]) & (energy < ends[:, 2]))),
-        str(rate((energy > ends[:, 0]) & (energy < ends[:, 3]))),
-        str(rate(np.abs(said - energy) < 500.0)),
-        str(rate(np.abs(length - clen) < 0.005)),
-        str(rate(np.array([one.is_energy_identified for _, one in found]))),
-        str(rate(np.array([one.is_clen_identified for _, one in found]))),
-    )
+_Conditions = dict[tuple[float, float], list[_Case]]
+
+
+def _errors(cases: _Conditions) -> Table:
+    rows = []
+    for condition, some in cases.items():
+        off = np.array(
+            [(c.said.photon_energy_ev - c.energy_ev, c.said.clen_m - c.clen_m) for c in some]
+        )
+        bound = np.array([c.bound for c in some])
+        sigma = np.array([(c.said.sigma_energy_ev, c.said.sigma_clen_m) for c in some])
+        error, best, of_bound, of_said = (_rms(a) for a in (off, bound, off / bound, off / sigma))
+        rows.append(
+            (
+                *_names(condition),
+                *(f"{error[0]:.0f}", f"{best[0]:.0f}", f"{of_bound[0]:.2f}", f"{of_said[0]:.2f}"),
+                *(f"{100 * error[1]:.2f}", f"{100 * best[1]:.2f}"),
+                *(f"{of_bound[1]:.2f}", f"{of_said[1]:.2f}"),
+            )
+        )
+    header = ("camera length", "photons", "error of E (eV)", "bound", "error over bound",
+              "over said", "error of L (cm)", "bound", "error over bound", "over said")  # fmt: skip
+    return Table("Errors and bounds, root mean squares", header, tuple(rows))
+
+
+def _coverage(cases: _Conditions) -> Table:
+    rows = []
+    for condition, some in cases.items():
+        shares = []
+        for truth, ends in (
+            ([c.energy_ev for c in some], [c.said.energy_interval_ev for c in some]),
+            ([c.clen_m for c in some], [c.said.clen_interval_m for c in some]),
+        ):
+            true, end = np.array(truth), np.array(ends)
+            shares += [
+                str(rate((true > end[:, low]) & (true < end[:, high])))
+                for low, high in ((1, 2), (0, 3))
+            ]
+        rows.append((*_names(condition), *shares))
+    header = ("camera length", "photons", "68 % of E holds", "95 % of E holds", "68 % of L holds",
+              "95 % of L holds")  # fmt: skip
+    return Table("What the intervals hold", header, tuple(rows))
+
+
+def _nearest(cases: _Conditions) -> Table:
+    rows = []
+    for condition, some in cases.items():
+        off = np.array([abs(c.said.photon_energy_ev - c.energy_ev) for c in some])
+        length = np.array([abs(c.said.clen_m - c.clen_m) for c in some])
+        energy_said = np.array([c.said.is_energy_identified for c in some])
+        clen_said = np.array([c.said.is_clen_identified for c in some])
+        rows.append(
+            (
+                *_names(condition),
+                *(str(rate(a)) for a in (off < 500.0, length < 0.005, energy_said)),
+                str(rate(off[energy_said] < ENERGY_WINDOW_EV)),
+                str(rate(clen_said)),
+                str(rate(length[clen_said] < 0.005)),
+            )
+        )
+    header = ("camera length", "photons", "nearest keV", "nearest cm", "E called identified",
+              "then nearest 0.1 keV", "L called identified", "then nearest cm")  # fmt: skip
+    return Table("What is told", header, tuple(rows))
+
+
+def _alarms(number: int, seed: int) -> Table:
+    rows = []
+    for clen in _CLENS_M:
+        for photons in _PHOTONS:
+            alarms = []
+            for factor in (1.0, 1.0 + _WRONG):
+                raised = []
+                for k in range(number):
+                    generator = np.random.default_rng((seed, 2, int(1000 * clen), int(photons), k))
+                    energy = generator.uniform(*_ENERGIES_EV)
+                    profile = draw_background(generator, energy, clen).draw(generator, photons)
+                    said = estimate_parameters(
+                        profile,
+                        energy=Header(generator.normal(energy, _HEADER_SIGMA[0]), _HEADER_SIGMA[0]),
+                        clen=Header(
+                            factor * generator.normal(clen, _HEADER_SIGMA[1]), _HEADER_SIGMA[1]
+                        ),
+                    )
+                    raised.append(said is not None and said.is_in_conflict)
+                alarms.append(str(rate(np.array(raised))))
+            rows.append((*_names((clen, photons)), *alarms))
+    header = ("camera length", "photons", "header right", "header wrong")
+    return Table("How often an alarm is raised", header, tuple(rows))
+
+
+def _names(condition: tuple[float, float]) -> tuple[str, str]:
+    return f"{condition[0]:g} m", f"{condition[1]:g}"
+
+
+def _rms(values: FloatArray) -> FloatArray:
+    mean: FloatArray = np.sqrt((values**2).mean(axis=0))
+    return mean

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from cxlsfind.errors import UsageError
+from cxlsfind.training.evaluate_centre import evaluate_centre
 from cxlsfind.training.evaluate_hit import evaluate_hit
 from cxlsfind.training.evaluate_paper import PaperModel, evaluate_paper
 from cxlsfind.training.evaluate_parameters import evaluate_parameters
@@ -107,6 +108,7 @@ def run_evaluation(options: EvaluationOptions, say: Callable[[str], None]) -> Pa
         sections += added
     if options.profiles:
         added = evaluate_parameters(options.profiles, options.seed)
+        added.append(evaluate_centre(-(-options.profiles // 4), options.seed))
         _tell(added, say)
         sections += added
     return write_page(options.output, "Models of cxlsfind, scored", sections)

@@ -48,9 +48,16 @@ def test_a_page_about_a_peak_model(peak_folder: Path, capsys) -> None:
                      "reliability.png", "free_response.png", "peak_loss.png"}  # fmt: skip
 
 
-def test_photon_energy_and_camera_length(tmp_path: Path, capsys) -> None:
-    assert main(["-o", str(tmp_path), "--profiles", "1"]) == 0
-    assert "nearest keV" in capsys.readouterr().out
+def test_photon_energy_and_camera_length(tmp_path: Path, capsys, monkeypatch) -> None:
+    for module in ("evaluate_parameters", "evaluate_centre"):
+        monkeypatch.setattr(f"cxlsfind.training.{module}._CLENS_M", (0.25,))
+        monkeypatch.setattr(f"cxlsfind.training.{module}._PHOTONS", (1e6,))
+    assert main(["-o", str(tmp_path), "--profiles", "2"]) == 0
+    out = capsys.readouterr().out
+    for words in ("nearest keV", "error over bound", "header wrong", "within 0.5 px"):
+        assert words in out
+    # Every table has a line for the condition that was left.
+    assert out.count("0.25 m") == 7
 
 
 @pytest.mark.parametrize(

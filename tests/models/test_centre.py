@@ -12,6 +12,8 @@ from cxlsfind.models.centre import (
     centre_from_sectors,
     combine_centres,
 )
+from cxlsfind.training.centre_draws import draw_peaks, draw_sectors
+from cxlsfind.training.ring_draws import draw_background
 
 TRUE = (3.3, -2.1)
 
@@ -32,19 +34,19 @@ def sectors(
     ring = np.minimum(np.hypot(x, y) / 10, 149).astype(int)
     sector = ((np.arctan2(y, x) + np.pi) / (2 * np.pi) * 24).astype(int) % 24
     place = (ring * 24 + sector).ravel()
-    sums = [np.bincount(place, w.ravel(), 3600).reshape(150, 24) for w in (counts, usable)]
-    return (
-        sums[0],
-        sums[1],
-        np.arange(150) * 10 + 5.0,
-        (np.arange(24) + 0.5) / 24 * 2 * np.pi - np.pi,
-    )
+    sums = [
+        np.bincount(place, w.ravel(), 3600).reshape(150, 24)
+        for w in (counts, usable, usable * np.hypot(x, y), usable * np.arctan2(y, x))
+    ]
+    pixels = np.maximum(sums[1], 1.0)
+    return sums[0], sums[1], sums[2] / pixels, sums[3] / pixels
 
 
 def test_centre_from_the_background() -> None:
     """Ten million photons tell it to a few tenths of a pixel, through polarisation and gaps."""
     found = centre_from_sectors(*sectors(np.random.default_rng(1), 1e7))
     assert found is not None
+    assert found.is_off
     assert found.sigma_x < 0.4
     assert abs(found.x - TRUE[0]) < 4 * found.sigma_x
     assert abs(found.y - TRUE[1]) < 4 * found.sigma_y
@@ -79,6 +81,45 @@ def test_centre_from_pairs() -> None:
         misses.append((found.x - TRUE[0], found.y - TRUE[1]))
         assert found.sigma_x < 0.3
     assert np.abs(misses).max() < 0.5
+
+
+def test_errors_of_pairs_are_honest() -> None:
+    """One frame of ten pairs and ten other peaks: errors are those that are said."""
+    generator = np.random.default_rng(5)
+    pulls = []
+    for _ in range(40):
+        found = centre_from_pairs([draw_peaks(generator, 10, 10, TRUE)])
+        assert found is not None
+        pulls += [(found.x - TRUE[0]) / found.sigma_x, (found.y - TRUE[1]) / found.sigma_y]
+    # The mean of eighty squares is between 0.64 and 1.45 with 99 % probability.
+    assert 0.64 < np.mean(np.square(pulls)) < 1.45
+
+
+def test_errors_of_the_background_are_honest() -> None:
+    """A background of water, air and buffer: errors are those that are said, to 1e8 photons."""
+    generator = np.random.default_rng(6)
+    pulls = []
+    for photons in (1e5, 1e6, 1e7, 1e8) * 5:
+        background = draw_background(generator, generator.uniform(6000, 8000), 0.15)
+        found = centre_from_sectors(*draw_sectors(generator, background, photons, TRUE, 0.9))
+        assert found is not None
+        pulls += [(found.x - TRUE[0]) / found.sigma_x, (found.y - TRUE[1]) / found.sigma_y]
+    # The mean of forty squares is between 0.52 and 1.67 with 99 % probability.
+    assert 0.52 < np.mean(np.square(pulls)) < 1.67
+
+
+@pytest.mark.parametrize(
+    ("centre", "is_off"),
+    [
+        (BeamCentre(1.5, 0.0, 0.1, 0.1), True),
+        (BeamCentre(1.5, 0.0, 1.0, 1.0), False),
+        (BeamCentre(0.5, 0.5, 0.1, 0.1), False),
+        (BeamCentre(0.8, -0.8, 0.2, 0.2), True),
+    ],
+)
+def test_alarm(centre: BeamCentre, is_off: bool) -> None:
+    """Farther than a pixel, and not by chance."""
+    assert centre.is_off is is_off
 
 
 def test_no_pairs_no_centre() -> None:
