@@ -231,6 +231,26 @@ def find_posterior(profile: RingProfile, energy: Header | None, clen: Header | N
     return found.finer().with_headers(energy, clen)
 
 
+def posterior_at(profile: RingProfile, energies_ev: FloatArray) -> Mixture:
+    """Return what a ring profile says where the photon energy is one of a few, ascending.
+
+    Parameters
+    ----------
+    profile
+        As for :func:`find_posterior`.
+    """
+    photons = float(profile.photons.sum())
+    believed = _FIRST_PHOTONS
+    start = _look_around(_part(profile, believed / photons))
+    while True:
+        places = _along(np.log(energies_ev), start)
+        part = _part(profile, believed / photons)
+        fit = fit_places(part, places, is_clen_free=True, steps=_STEPS)
+        if believed >= photons:
+            return Mixture.of(fit)
+        start, believed = fit.places, believed * _MORE_PHOTONS
+
+
 def _truncated(mean: FloatArray, variance: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return mass, mean and variance of Gaussians within the limits of the camera length."""
     sigma = np.sqrt(variance)

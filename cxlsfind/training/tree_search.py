@@ -21,7 +21,8 @@ from cxlsfind.geometry.crystfel import read_geometry
 from cxlsfind.geometry.layout import Layout, build_layout, slab_key
 from cxlsfind.geometry.maps import rings
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.models.ring_fit import Nodes, RingProfile, log_likelihood, rebin
+from cxlsfind.models.ring_fit import RingProfile, rebin
+from cxlsfind.models.ring_posterior import posterior_at
 from cxlsfind.records import DenseFrame
 
 FloatArray = npt.NDArray[np.float64]
@@ -157,10 +158,12 @@ def weigh_choices(
         return np.full(len(energies_ev), 1.0 / len(energies_ev)), np.full(
             len(clens_m), 1.0 / len(clens_m)
         )
-    energy, clen = np.meshgrid(energies_ev, clens_m, indexing="ij")
-    place = np.column_stack([np.log(clen / energy).ravel(), np.log(energy).ravel()])
-    density, misfits = log_likelihood(profile, Nodes(place, is_fine=False))
-    density = density / max(float(misfits[int(np.argmax(density))]), 1.0)
-    weights = np.exp(density - density.max()).reshape(energy.shape)
+    found = posterior_at(profile, energies_ev)
+    # The error of the template's scale moves rings as another camera length does.
+    variance = (found.clen_variance + found.energy_variance)[:, None]
+    apart = np.log(clens_m) - found.clen[:, None]
+    density = found.log_weight[:, None] - 0.5 * (apart**2 / variance + np.log(variance))
+    # Without air on the way and with it.
+    weights = np.exp(density - density.max()).reshape(2, len(energies_ev), -1).sum(axis=0)
     weights /= weights.sum()
     return weights.sum(axis=1), weights.sum(axis=0)

@@ -12,7 +12,7 @@ from cxlsfind.datasets.images import read_image, read_mask
 from cxlsfind.datasets.naming import OVERLAY
 from cxlsfind.datasets.tree import scan_tree
 from cxlsfind.models.ring_fit import RingProfile
-from cxlsfind.training.evaluate_parameters import draw_profile
+from cxlsfind.training.ring_draws import draw_background
 from cxlsfind.training.tree_search import choices, search_tree, weigh_choices
 
 
@@ -44,7 +44,8 @@ def test_frames_are_searched_one_by_one_or_in_blocks(simulated_tree: Path) -> No
 @pytest.mark.parametrize(("energy", "clen"), [(6000.0, 0.15), (8000.0, 0.15), (8000.0, 0.25)])
 def test_one_of_a_few_conditions_is_told(energy: float, clen: float) -> None:
     """Where there are three of each only, a million photons tell; brightness changes nothing."""
-    profile = draw_profile(np.random.default_rng(4), energy, clen, 1e6)
+    generator = np.random.default_rng(4)
+    profile = draw_background(generator, energy, clen).draw(generator, 1e6)
     energies, clens = np.array([6000.0, 7000.0, 8000.0]), np.array([0.15, 0.25, 0.35])
     of_energy, of_clen = weigh_choices(profile, energies, clens)
     assert of_energy.sum() == pytest.approx(1.0)
@@ -56,7 +57,8 @@ def test_one_of_a_few_conditions_is_told(energy: float, clen: float) -> None:
 
 def test_no_photons_say_nothing() -> None:
     """All choices stay as likely as they were."""
-    profile = draw_profile(np.random.default_rng(4), 7000.0, 0.15, 1e4)
+    generator = np.random.default_rng(4)
+    profile = draw_background(generator, 7000.0, 0.15).draw(generator, 1e4)
     empty = RingProfile(profile.radius_m, 0.0 * profile.photons, profile.exposure)
     of_energy, of_clen = weigh_choices(empty, np.array([6e3, 7e3]), np.array([0.1, 0.2, 0.3]))
     assert of_energy.tolist() == [0.5, 0.5]
