@@ -85,11 +85,12 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     import numpy as np
     import torch
 
+    from cxlsfind.models.calibration import Calibration
     from cxlsfind.models.card import COUNT_TYPES, Card
     from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES, HitModel
     from cxlsfind.models.likelihood import LikelihoodRatio
     from cxlsfind.models.peak import PeakModel
-    from cxlsfind.training.calibrate import calibrate
+    from cxlsfind.training.calibrate import measure_rates
     from cxlsfind.training.export import export_model
     from cxlsfind.training.patches import LEVELS, find_thresholds
     from cxlsfind.training.tables import spot_tables
@@ -98,7 +99,8 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     tables = spot_tables()
     reference = find_thresholds(tables, LikelihoodRatio(tables), 1.0, 3, 500)
     scores = reference.at(np.exp(tables.log_background)).tolist()
-    rates = calibrate(PeakModel(tables, scores).eval(), tables, 5, n_patches=2000, n_nodes=12)
+    untaught = PeakModel(tables, scores).eval()
+    rates = measure_rates(untaught, tables, 5, n_patches=2000, n_nodes=12)
     peak_card = Card(
         task="peak",
         version="0.0",
@@ -108,7 +110,7 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         photon_energy_ev=(4000.0, 30000.0),
         background=LEVELS,
         least_pulses=300.0,
-        calibration=rates.to_card(),
+        calibration=Calibration(rates, 0.0).to_card(),
         metrics={"test_loss": 0.5},
     )
     hit_card = replace(

@@ -1,8 +1,9 @@
-"""How often background alone reaches a score: the table that keeps a model's false peaks honest.
+"""What keeps a model's words honest: rates of false peaks, and the odds from which artefacts go.
 
-A network's score is good for ranking; what a user asks for is a number of false peaks. The table
+A network's score is good for ranking; what a user asks for is a number of false peaks. A table
 holds, for backgrounds from the darkest to the brightest, the scores that background alone reaches
 at given rates per pixel: once for the model's log odds, once for the likelihood ratio without it.
+Artefacts have a limit of their own, set by the spots that may be given away.
 """
 
 from __future__ import annotations
@@ -95,6 +96,43 @@ class RateTable:
         part = (place - lower)[..., None]
         needed = (1.0 - part) * scores[lower] + part * scores[upper]
         return _interpolate(np.asarray(values, np.float64), needed, self.log_rate)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibration:
+    """What turns a peak model's numbers into decisions.
+
+    Parameters
+    ----------
+    rates
+        How often background alone does as well.
+    artefact_odds
+        Log odds of an artefact against a spot above which a candidate is no peak.
+    """
+
+    rates: RateTable
+    artefact_odds: float
+
+    def to_card(self) -> dict[str, Any]:
+        """Return it as the card holds it."""
+        return {**self.rates.to_card(), "artefact_odds": round(self.artefact_odds, 4)}
+
+    @classmethod
+    def from_card(cls, content: dict[str, Any], *, file: str) -> Calibration:
+        """Read it from a card.
+
+        Raises
+        ------
+        ModelRefusedError
+            The card lacks a part of it.
+        """
+        try:
+            limit = float(content["artefact_odds"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelRefusedError(
+                f"{file}: its card does not say which candidates are artefacts; export it again"
+            ) from error
+        return cls(RateTable.from_card(content, file=file), limit)
 
 
 def _interpolate(values: FloatArray, needed: FloatArray, log_rate: FloatArray) -> FloatArray:

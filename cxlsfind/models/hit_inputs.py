@@ -58,7 +58,7 @@ def hit_inputs(
     n_peaks
         Reported peaks.
     spot_logit
-        What the peak model says of each; NaN where it says nothing.
+        Log odds of a spot against all else by the peak model; NaN where it says nothing.
     """
     some = peaks[:MOST_CANDIDATES]
     n = len(some)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,15 +55,22 @@ def padded_batches(*arrays: npt.NDArray[Any], size: int = BATCH_SIZE) -> Iterato
         yield [np.ascontiguousarray(array[rows]) for array in arrays]
 
 
-def make_golden(inputs: dict[str, npt.NDArray[Any]], output: torch.Tensor) -> dict[str, Any]:
-    """Return what a card holds of an example: the inputs of ``forward`` and its first output."""
+def make_golden(
+    inputs: dict[str, npt.NDArray[Any]], outputs: Sequence[torch.Tensor]
+) -> dict[str, Any]:
+    """Return what a card holds of an example: the inputs of ``forward``, its first two outputs."""
     return {
         "inputs": {
             name: {"dtype": array.dtype.name, "values": array.astype(np.float64).tolist()}
             for name, array in inputs.items()
         },
-        "output": output.flatten().double().numpy().round(5).tolist(),
+        "output": _checked(outputs).round(5).tolist(),
     }
+
+
+def _checked(outputs: Sequence[torch.Tensor]) -> npt.NDArray[np.float64]:
+    parts = [output.flatten().cpu().double().numpy() for output in outputs[:2]]
+    return np.concatenate(parts)
 
 
 def _check_golden(
@@ -77,8 +84,14 @@ def _check_golden(
         expected = np.array(card.golden["output"], np.float64)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelRefusedError(f"{file}: its card has no inputs to check it with") from error
-    found = run_model(model, *(torch.from_numpy(array).to(device) for array in inputs))[0]
-    difference = np.abs(found.flatten().cpu().double().numpy() - expected).max(initial=0.0)
+    outputs = run_model(model, *(torch.from_numpy(array).to(device) for array in inputs))
+    found = _checked(outputs)
+    if found.shape != expected.shape:
+        raise ModelRefusedError(
+            f"{file}: gives {found.size} log odds where its card has {expected.size}; "
+            "export it again"
+        )
+    difference = np.abs(found - expected).max(initial=0.0)
     if not difference <= _GOLDEN_TOLERANCE:
         raise ModelRefusedError(
             f"{file}: its log odds differ by {difference:.3g} from what its card says; "

@@ -10,13 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from cxlsfind.models.calibration import RateTable
+from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.card import DataDescription
 from cxlsfind.models.loading import load_checked, padded_batches
 from cxlsfind.models.peak import PEAK_WINDOW
@@ -34,6 +34,9 @@ _LEARNT = (-1.0, 8.0)
 #: Log rates below which a candidate is beyond chance, and what was learnt of chance is moot.
 _RAREST = -30.0
 
+#: Numbers that the model gives of a patch.
+N_COLUMNS: Final = 8 + len(PEAK_CLASSES)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdicts:
@@ -42,8 +45,12 @@ class Verdicts:
     Parameters
     ----------
     logit
-        Log odds of a spot against everything else; NaN where the background is outside the range
-        that the model knows.
+        Log odds of a spot against noise; NaN where the background is outside the range that the
+        model knows, or where it was not asked.
+    artefact
+        Log odds of an artefact against a spot.
+    is_artefact
+        Whether those are beyond what spots are given away for.
     log_rate, log_rate_alone
         Natural logarithm of how often per pixel pure background makes something as good in the
         eyes of the model, and of the likelihood ratio without it.
@@ -61,6 +68,8 @@ class Verdicts:
     """
 
     logit: FloatArray
+    artefact: FloatArray
+    is_artefact: npt.NDArray[np.bool_]
     log_rate: FloatArray
     log_rate_alone: FloatArray
     fs: FloatArray
@@ -71,9 +80,36 @@ class Verdicts:
     kind: npt.NDArray[np.int64]
     spot_probability: FloatArray
 
-    def take(self, rows: slice) -> Verdicts:
+    @property
+    def odds(self) -> FloatArray:
+        """Log odds of a spot against noise and artefacts together, were all as common."""
+        # Of what the model was not asked about nothing is known, and numpy would complain of that.
+        with np.errstate(invalid="ignore"):
+            return np.asarray(-np.logaddexp(-self.logit, self.artefact))
+
+    def is_peak(self, log_rate: float) -> npt.NDArray[np.bool_]:
+        """Tell which are no artefacts, and as rare on background alone as asked for."""
+        return np.asarray((self.log_rate <= log_rate) & ~self.is_artefact)
+
+    def take(self, rows: slice | npt.NDArray[np.bool_]) -> Verdicts:
         """Return the verdicts on some of the candidates."""
         return Verdicts(*(getattr(self, item.name)[rows] for item in fields(self)))
+
+    def followed_by(self, number: int) -> Verdicts:
+        """Return the verdicts with those on candidates behind them that the model was not asked.
+
+        Parameters
+        ----------
+        number
+            Of all candidates together.
+        """
+        columns = []
+        for item in fields(self):
+            values = getattr(self, item.name)
+            nothing = {"f": np.nan, "b": False, "i": -1}[values.dtype.kind]
+            rest = np.full(number - len(values), nothing, values.dtype)
+            columns.append(np.concatenate([values, rest]))
+        return Verdicts(*columns)
 
     def log_expected(self, found: FloatArray, n_pixels: float) -> FloatArray:
         """Return how many false peaks per frame to expect at or above each candidate's verdict.
@@ -92,6 +128,7 @@ class Verdicts:
         learnt = np.clip(found - size - self.log_rate_alone, *_LEARNT)
         learnt[self.log_rate_alone < _RAREST] = 0.0
         expected: FloatArray = np.where(np.isnan(self.logit), found, self.log_rate + size + learnt)
+        expected[self.is_artefact] = np.inf
         return expected
 
 
@@ -115,7 +152,7 @@ class PeakRunner:
     def __init__(self, path: Path, data: DataDescription | None, device: torch.device) -> None:
         self.device = device
         self._model, self.card = load_checked(path, "peak", data, device)
-        self._rates = RateTable.from_card(self.card.calibration, file=str(path))
+        self._calibration = Calibration.from_card(self.card.calibration, file=str(path))
 
     def judge(
         self,
@@ -135,9 +172,9 @@ class PeakRunner:
             1 at usable pixels, 0 elsewhere, (n, 11, 11).
         """
         parts = [self._judge_batch(*batch) for batch in padded_batches(counts, background, mask)]
-        columns = np.concatenate(parts) if parts else np.empty((0, 7 + len(PEAK_CLASSES)))
+        columns = np.concatenate(parts) if parts else np.empty((0, N_COLUMNS))
         level = background[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2].astype(np.float64)
-        return verdicts_of(columns[: len(counts)], level, self._rates, self.card.background)
+        return verdicts_of(columns[: len(counts)], level, self._calibration, self.card.background)
 
     def draw_heat_map(
         self,
@@ -166,7 +203,9 @@ class PeakRunner:
                 torch.from_numpy(np.ascontiguousarray(image[rows]))[None].to(self.device)
                 for image in padded
             ]
-            heat[start : start + _BAND_ROWS] = run_model(self._model, *band)[0][0].cpu().numpy()
+            logit, artefact, *_ = run_model(self._model, *band)
+            odds = -torch.logaddexp(-logit, artefact)
+            heat[start : start + _BAND_ROWS] = odds[0].cpu().numpy()
         return heat
 
     def _judge_batch(
@@ -183,12 +222,12 @@ class PeakRunner:
 
 def columns_of(verdict: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return what the model says of patches as one row each, for :func:`verdicts_of`."""
-    logit, score, _, *rest = verdict
-    return torch.cat([part.flatten(1) for part in (logit, score, *rest)], dim=1)
+    logit, artefact, score, _, *rest = verdict
+    return torch.cat([part.flatten(1) for part in (logit, artefact, score, *rest)], dim=1)
 
 
 def verdicts_of(
-    columns: FloatArray, level: FloatArray, rates: RateTable, known: tuple[float, float]
+    columns: FloatArray, level: FloatArray, calibration: Calibration, known: tuple[float, float]
 ) -> Verdicts:
     """Return the verdicts on candidates from the rows that the model gave.
 
@@ -196,24 +235,26 @@ def verdicts_of(
     ----------
     level
         Background under each, photons per pixel.
-    rates
-        How often background alone does as well.
+    calibration
+        How often background alone does as well, and which artefacts are cut.
     known
         Range of backgrounds that the model knows.
     """
     low, high = known
     held = np.clip(level, low, high)
-    classes = columns[:, 7:]
-    artefact = np.logaddexp.reduce(classes[:, 2:], axis=1)
+    is_known = (level >= low) & (level <= high)
+    logit, artefact, score = columns[:, 0], columns[:, 1], columns[:, 2]
     return Verdicts(
-        logit=np.where((level >= low) & (level <= high), columns[:, 0], np.nan),
-        log_rate=rates.log_rate_of_logit(columns[:, 0], held),
-        log_rate_alone=rates.log_rate_of_ratio(columns[:, 1], held),
-        fs=columns[:, 2],
-        ss=columns[:, 3],
-        sigma_fs=np.exp(columns[:, 4]),
-        sigma_ss=np.exp(columns[:, 5]),
-        photons=columns[:, 6],
-        kind=classes.argmax(axis=1),
+        logit=np.where(is_known, logit, np.nan),
+        artefact=artefact,
+        is_artefact=is_known & (artefact > calibration.artefact_odds),
+        log_rate=calibration.rates.log_rate_of_logit(logit, held),
+        log_rate_alone=calibration.rates.log_rate_of_ratio(score, held),
+        fs=columns[:, 3],
+        ss=columns[:, 4],
+        sigma_fs=np.exp(columns[:, 5]),
+        sigma_ss=np.exp(columns[:, 6]),
+        photons=columns[:, 7],
+        kind=columns[:, 8:].argmax(axis=1),
         spot_probability=1.0 / (1.0 + np.exp(np.clip(artefact, -700.0, 700.0))),
     )

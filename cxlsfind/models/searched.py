@@ -22,6 +22,7 @@ from cxlsfind.models.hit_inputs import (
     hit_inputs,
     without_artefacts,
 )
+from cxlsfind.models.peak import RESIDUAL_NATS
 from cxlsfind.models.peak_runner import PeakRunner, Verdicts
 from cxlsfind.records import PeakArray
 
@@ -56,7 +57,7 @@ class SearchedFrame:
     position_px
         Position (x, y) of the peaks from the beam, px, (n, 2).
     patches
-        What is around the peaks.
+        What is around the first peaks, those that a peak model is asked about: :func:`n_asked`.
     """
 
     peaks: PeakArray
@@ -108,9 +109,29 @@ def judge_peaks(
     if peak is None:
         return [None] * len(frames)
     verdicts = peak.judge(*join_patches([frame.patches for frame in frames]))
-    ends = np.cumsum([len(frame.peaks) for frame in frames]).tolist()
-    starts = [0, *ends]
-    return [verdicts.take(slice(start, end)) for start, end in zip(starts, ends, strict=False)]
+    ends = np.cumsum([len(frame.patches.counts) for frame in frames]).tolist()
+    starts = [0, *ends[:-1]]
+    return [
+        verdicts.take(slice(start, end)).followed_by(len(frame.peaks))
+        for frame, start, end in zip(frames, starts, ends, strict=True)
+    ]
+
+
+def n_asked(peaks: PeakArray, n_peaks: int, false_peaks: float) -> int:
+    """Return how many of the peaks, from the first, a peak model is asked about.
+
+    It makes none more significant by more than its residual: those farther behind stay there.
+
+    Parameters
+    ----------
+    n_peaks
+        Peaks that the finder reports.
+    false_peaks
+        Asked for.
+    """
+    expected = found_expected(peaks, n_peaks, false_peaks)
+    cut = max(false_peaks, float(expected[:n_peaks].max(initial=0.0)))
+    return int(np.count_nonzero(expected <= cut * math.exp(RESIDUAL_NATS)))
 
 
 def list_peaks(
@@ -165,8 +186,7 @@ def weigh_frame(
         log_expected = np.log(np.maximum(expected_false(frame.peaks), 1e-300))
         return WeighedFrame(Listing(log_expected, was_taken), frame.evidence, None)
     listing = list_peaks(frame.peaks, frame.n_peaks, verdicts, n_pixels, false_peaks)
-    refused = was_taken & ~listing.is_taken
-    scores = frame.peaks["log_likelihood_ratio"][refused]
+    scores = frame.peaks["log_likelihood_ratio"][verdicts.is_artefact]
     return WeighedFrame(listing, without_artefacts(frame.evidence, scores, n_pixels), verdicts)
 
 
@@ -185,7 +205,7 @@ def describe_frame(
     if weighed.verdicts is not None:
         peaks = peaks.copy()
         peaks["p_value"] = p_values(weighed.listing)
-        logit = weighed.verdicts.logit if with_logit else None
+        logit = weighed.verdicts.odds if with_logit else None
     return hit_inputs(
         peaks,
         frame.position_px,

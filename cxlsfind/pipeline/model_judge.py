@@ -98,12 +98,16 @@ class ModelJudge:
         """
         from cxlsfind.models.cutting import Candidates, FrameArrays, cut_patches
         from cxlsfind.models.hit_inputs import Evidence
-        from cxlsfind.models.searched import SearchedFrame
+        from cxlsfind.models.searched import SearchedFrame, n_asked
 
         canvas = build_canvas(self._run.layout)
         patches = cut_patches(
             [
-                Candidates(result.peaks, result.background, result.ring_centre_px)
+                Candidates(
+                    result.peaks[: n_asked(result.peaks, result.n_peaks, self._config.false_peaks)],
+                    result.background,
+                    result.ring_centre_px,
+                )
                 for result in found.frames
             ],
             FrameArrays(self._run.geometry, self._run.layout, found.usable, shift_m),
@@ -129,7 +133,9 @@ class ModelJudge:
         self, results: Sequence[PoissonResult], shift_m: tuple[float, float]
     ) -> list[npt.NDArray[np.float64]]:
         """Return where the peaks of every frame lie from the beam, px."""
-        peaks = np.concatenate([result.peaks for result in results])
+        from cxlsfind.models.cutting import join_peaks
+
+        peaks = join_peaks([result.peaks for result in results])
         positions = np.empty((len(peaks), 2))
         for panel in np.unique(peaks["panel"]).tolist():
             here = peaks["panel"] == panel

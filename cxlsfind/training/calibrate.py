@@ -6,14 +6,16 @@ import math
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
-from cxlsfind.models.calibration import FloatArray, RateTable
+from cxlsfind.models.calibration import Calibration, FloatArray, RateTable
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
 from cxlsfind.training.hit_data import ARTEFACT, HIT, FrameSet
-from cxlsfind.training.null import NullDraw, draw_null, score_at_rate
-from cxlsfind.training.patches import FRAME_PIXELS, LEVELS
+from cxlsfind.training.judging import judge_set
+from cxlsfind.training.null import draw_null, score_at_rate
+from cxlsfind.training.patches import FRAME_PIXELS, LEVELS, PatchSimulator
 from cxlsfind.training.peak_task import judge_patches
 
 #: Rates that are tabulated, in false peaks per frame of an EIGER2 4M.
@@ -21,11 +23,36 @@ _RATES: Final = np.geomspace(100.0, 1e-3, 21)
 
 _NODES: Final = 20
 
+#: Share of the spots that are found at one false peak per frame that may go as artefacts.
+GIVEN_AWAY: Final = 0.02
+
 #: The finder calls a frame a hit at this p-value.
 CALLED_AT: Final = 1e-3
 
 
 def calibrate(
+    model: nn.Module, simulator: PatchSimulator, seed: int, n_patches: int, n_spots: int
+) -> Calibration:
+    """Return what turns a model's numbers into decisions.
+
+    Parameters
+    ----------
+    model
+        A peak model, or its compiled form.
+    n_patches
+        Weighted patches per background that rates are measured with.
+    n_spots
+        Spots that the limit for artefacts is set with.
+    """
+    rates = measure_rates(model, simulator.tables, seed, n_patches)
+    no_limit = Calibration(rates, math.inf)
+    judged = judge_set(model, no_limit, simulator.spots(n_spots, seed))
+    found = judged.log_rate <= log_rate_per_pixel(1.0)
+    limit = float(np.quantile(judged.artefact[found], 1.0 - GIVEN_AWAY))
+    return Calibration(rates, limit)
+
+
+def measure_rates(
     model: nn.Module,
     tables: SpotTables,
     seed: int,
@@ -50,7 +77,7 @@ def calibrate(
     for number, level in enumerate(levels):
         generator = np.random.default_rng((seed, number))
         draw = draw_null(tables, ratio, float(level), generator, n_patches)
-        odds = logits_of(model, draw, float(level))
+        odds, _ = log_odds_of(model, draw.counts, float(level), draw.usable)
         for column, rate in enumerate(log_rate):
             logits[number, column] = score_at_rate(odds, draw.log_weight, float(rate))
             ratios[number, column] = score_at_rate(draw.score, draw.log_weight, float(rate))
@@ -91,20 +118,37 @@ def artefact_odds(model: nn.Module, frames: FrameSet) -> dict[str, Any]:
     }
 
 
-def logits_of(model: nn.Module, draw: NullDraw, level: float) -> FloatArray:
-    """Return a model's log odds for drawn patches on a flat background."""
-    found = []
+def log_odds_of(
+    model: nn.Module,
+    counts: npt.NDArray[np.uint16],
+    level: float,
+    usable: npt.NDArray[np.bool_] | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Return a model's log odds of a spot against noise, and of artefacts against a spot.
+
+    Parameters
+    ----------
+    counts
+        Patches, (n, 11, 11).
+    level
+        Flat background that they lie on, photons per pixel.
+    usable
+        Usable pixels of each; all unless given.
+    """
+    mask = np.ones(counts.shape, np.uint8) if usable is None else usable.astype(np.uint8)
+    found = [np.empty((2, 0))]
     with torch.inference_mode():
-        for start in range(0, len(draw.score), 1024):
-            counts = torch.from_numpy(draw.counts[start : start + 1024])
+        for start in range(0, len(counts), 1024):
+            part = torch.from_numpy(counts[start : start + 1024])
             batch = {
-                "counts": counts,
-                "background": torch.full(counts.shape, level),
-                "mask": torch.from_numpy(draw.usable[start : start + 1024].astype(np.uint8)),
+                "counts": part,
+                "background": torch.full(part.shape, level),
+                "mask": torch.from_numpy(mask[start : start + 1024]),
             }
-            found.append(judge_patches(model, batch).logit)
-    logits: FloatArray = torch.cat(found).double().numpy()
-    return logits
+            verdict = judge_patches(model, batch)
+            found.append(torch.stack([verdict.logit, verdict.artefact]).double().numpy())
+    logit, artefact = np.concatenate(found, axis=1)
+    return logit, artefact
 
 
 def log_rate_per_pixel(false_peaks: float) -> float:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from cxlsfind.models.calibration import RateTable
-from cxlsfind.models.searched import list_peaks
+from cxlsfind.models.calibration import Calibration
+from cxlsfind.models.searched import weigh_frame
 from cxlsfind.sim.score import match_peaks
 from cxlsfind.training.conditions import FRAME_KINDS, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
@@ -17,7 +17,7 @@ from cxlsfind.training.reports import Section, Table
 from cxlsfind.training.seeds import Part, seed_of
 
 
-def evaluate_frames(model: nn.Module, table: RateTable, frames: int, seed: int) -> Section:
+def evaluate_frames(model: nn.Module, calibration: Calibration, frames: int, seed: int) -> Section:
     """Return what becomes of whole frames in the finder, with and without a peak model.
 
     Parameters
@@ -35,7 +35,7 @@ def evaluate_frames(model: nn.Module, table: RateTable, frames: int, seed: int) 
             source = FrameSource(draw_settings(experiment, kind))
             flags = [k % 2 == 0 for k in range(32)]
             for found in source.block(0, flags):
-                counts += _count(model, table, found, int(source.usable.sum()))
+                counts += _count(model, calibration, source, found)
         hits, blanks = counts[4], 32 * max(1, frames // 32) - counts[4]
         rows.append(
             (
@@ -58,12 +58,12 @@ def evaluate_frames(model: nn.Module, table: RateTable, frames: int, seed: int) 
 
 
 def _count(
-    model: nn.Module, table: RateTable, found: FoundFrame, n_pixels: int
+    model: nn.Module, calibration: Calibration, source: FrameSource, found: FoundFrame
 ) -> npt.NDArray[np.int64]:
     """Return false peaks without and with the model, spots found by both, and hits, of a frame."""
     peaks = found.result.peaks
     alone = np.arange(len(peaks)) < found.result.n_peaks
-    kept = _kept(model, table, found, n_pixels)
+    kept = _kept(model, calibration, source, found)
     if not found.pattern.is_hit:
         return np.array([alone.sum(), kept.sum(), 0, 0, 0], np.int64)
     spots = np.column_stack([found.pattern.spots["fs"], found.pattern.spots["ss"]])
@@ -73,17 +73,18 @@ def _count(
 
 
 def _kept(
-    model: nn.Module, table: RateTable, found: FoundFrame, n_pixels: int
+    model: nn.Module, calibration: Calibration, source: FrameSource, found: FoundFrame
 ) -> npt.NDArray[np.bool_]:
     """Tell which peaks of a frame are still there when the model has had its say."""
-    n = len(found.result.peaks)
+    frame = source.searched(found)
+    n = len(frame.patches.counts)
     nothing = np.full(n, np.nan, np.float32)
     patches = PatchSet(
-        *found.patches,
+        *frame.patches,
         np.zeros(n, np.int64),
         np.full((n, 2), np.nan, np.float32),
         nothing,
         nothing,
     )
-    verdicts = judge_set(model, table, patches)
-    return list_peaks(found.result.peaks, found.result.n_peaks, verdicts, n_pixels, 1.0).is_taken
+    verdicts = judge_set(model, calibration, patches).followed_by(len(frame.peaks))
+    return weigh_frame(frame, verdicts, float(source.usable.sum())).listing.is_taken

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -11,11 +12,11 @@ import numpy.typing as npt
 from torch import nn
 
 from cxlsfind.finding.poisson.scores import typical_photons
-from cxlsfind.models.calibration import RateTable
+from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.likelihood import LikelihoodRatio
 from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.records import PEAK_CLASSES
-from cxlsfind.training.calibrate import calibrate, log_rate_per_pixel, logits_of
+from cxlsfind.training.calibrate import calibrate, log_odds_of, log_rate_per_pixel
 from cxlsfind.training.efficiency import Efficiency, measure_efficiency
 from cxlsfind.training.evaluate_frames import evaluate_frames
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
@@ -42,6 +43,9 @@ BACKGROUNDS: Final = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 
 _FLUX_EDGES: Final = (0.3, 0.7, 1.5, 3.0, 10.0, 400.0)
 
+#: Shares of the spots that may be taken for artefacts, to show what each buys.
+_GIVEN: Final = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05)
+
 
 def evaluate_peak(
     model: nn.Module, state: dict[str, Any], *, candidates: int, frames: int, precision: float
@@ -61,27 +65,35 @@ def evaluate_peak(
     tables = spot_tables()
     simulator = PatchSimulator(tables, seed, n_null=max(300, round(4000 * precision)))
     n_patches = max(300, round(16000 * precision))
-    table = calibrate(model, tables, seed, n_patches)
+    part = seed_of(state["seed"], Part.CALIBRATE)
+    calibration = calibrate(model, simulator, part, n_patches, n_spots=n_patches)
     patches = simulate_candidates(simulator, candidates, seed)
-    judged = judge_set(model, table, patches)
+    judged = judge_set(model, calibration, patches)
+    nuisances = {
+        kind: judge_set(model, calibration, simulator.nuisances(kind, candidates // 10, seed + 1))
+        for kind in NUISANCES
+    }
+    spots = judged.take(patches.label == PatchClass.SPOT)
     sections = [
         Section("Model", figures=(("peak_model", draw_model(model, title="peak model")),)),
-        _efficiency(model, seed, precision),
+        _efficiency(model, calibration, seed, precision),
         _candidates(patches, judged),
         _free_response(patches, judged),
-        _nuisances(model, table, simulator, candidates // 10, seed, state),
-        _false_alarms(model, table, n_patches, seed),
+        _nuisances(nuisances, state["notes"]["left_out"]),
+        _trade(spots, nuisances),
+        _false_alarms(model, calibration, n_patches, seed),
         _measurements(patches, judged),
     ]
     if frames:
-        sections.append(evaluate_frames(model, table, frames, state["seed"]))
+        sections.append(evaluate_frames(model, calibration, frames, state["seed"]))
     return sections
 
 
-def _efficiency(model: nn.Module, seed: int, precision: float) -> Section:
+def _efficiency(model: nn.Module, calibration: Calibration, seed: int, precision: float) -> Section:
     found: list[Efficiency] = [
         measure_efficiency(
             model,
+            calibration.artefact_odds,
             background,
             seed,
             n_spots=max(40, round(2000 * precision)),
@@ -157,12 +169,14 @@ def _free_response(patches: PatchSet, judged: Verdicts) -> Section:
     for low, high in pairwise(edges):
         here = spots & (level >= low) & (level < high) & (strength < 3.0)
         name = f"{low:g} to {high:g} photons/px"
-        share = [(judged.log_rate[here] <= cut).mean() if here.any() else math.nan for cut in cuts]
+        at = judged.take(here)
+        share = [at.is_peak(cut).mean() if here.any() else math.nan for cut in cuts]
         curves.append(Curve(name, false, np.array(share)))
     one = math.log(1.0 / FRAME_PIXELS)
     for low, high in (*pairwise(_FLUX_EDGES), (0.0, math.inf)):
         here = spots & (strength >= low) & (strength < high)
-        alone, both = rate(judged.log_rate_alone[here] <= one), rate(judged.log_rate[here] <= one)
+        at = judged.take(here)
+        alone, both = rate(at.log_rate_alone <= one), rate(at.is_peak(one))
         rows.append(
             (
                 f"{low:g} to {high:g}" if math.isfinite(high) else "all",
@@ -188,26 +202,16 @@ def _free_response(patches: PatchSet, judged: Verdicts) -> Section:
     )  # fmt: skip
 
 
-def _nuisances(
-    model: nn.Module,
-    table: RateTable,
-    simulator: PatchSimulator,
-    number: int,
-    seed: int,
-    state: dict[str, Any],
-) -> Section:
+def _nuisances(nuisances: dict[str, Verdicts], left_out: Sequence[str]) -> Section:
     one = log_rate_per_pixel(1.0)
-    rows, total = [], np.zeros(2)
-    for kind in NUISANCES:
-        judged = judge_set(model, table, simulator.nuisances(kind, number, seed + 1))
-        alone, both = rate(judged.log_rate_alone <= one), rate(judged.log_rate <= one)
+    rows = []
+    for kind, judged in nuisances.items():
+        alone, both = rate(judged.log_rate_alone <= one), rate(judged.is_peak(one))
         fewer = alone.count / both.count if both.count else math.inf
-        if kind not in state["notes"]["left_out"]:
-            total += SHARES[kind] * np.array([alone.value, both.value])
-        known = "" if kind not in state["notes"]["left_out"] else " (never trained on)"
-        rows.append((kind + known, str(alone), str(both), f"{fewer:.1f}"))
-    fewer = total[0] / total[1] if total[1] else math.inf
-    rows.append(("all, as trained on", "", "", f"{fewer:.1f}"))
+        remark = " (never trained on)" if kind in left_out else ""
+        rows.append((kind + remark, str(alone), str(both), f"{fewer:.1f}"))
+    known = {kind: judged for kind, judged in nuisances.items() if kind not in left_out}
+    rows.append(("all, as trained on", "", "", f"{_times_fewer(known):.1f}"))
     header = ("nuisance", "likelihood ratio", "model", "times fewer")
     return Section(
         "Candidates that are nuisances",
@@ -216,7 +220,43 @@ def _nuisances(
     )
 
 
-def _false_alarms(model: nn.Module, table: RateTable, n_patches: int, seed: int) -> Section:
+def _times_fewer(nuisances: dict[str, Verdicts], limit: float | None = None) -> float:
+    """Return how many times fewer nuisances are taken for spots, of kinds as common as in training.
+
+    Parameters
+    ----------
+    limit
+        Log odds from which they are cut, instead of the model's own.
+    """
+    one = log_rate_per_pixel(1.0)
+    total = np.zeros(2)
+    for kind, judged in nuisances.items():
+        is_peak = judged.is_peak(one)
+        if limit is not None:
+            is_peak = (judged.log_rate <= one) & (judged.artefact <= limit)
+        total += SHARES[kind] * np.array([(judged.log_rate_alone <= one).mean(), is_peak.mean()])
+    return float(total[0] / total[1]) if total[1] else math.inf
+
+
+def _trade(spots: Verdicts, nuisances: dict[str, Verdicts]) -> Section:
+    """What other limits on artefacts would cost and bring."""
+    one = log_rate_per_pixel(1.0)
+    found = spots.artefact[spots.log_rate <= one]
+    rows = []
+    for share in _GIVEN:
+        limit = float(np.quantile(found, 1.0 - share))
+        fewer = [_times_fewer({kind: judged}, limit) for kind, judged in nuisances.items()]
+        rows.append((f"{share:g}", f"{limit:.2f}", *(f"{value:.1f}" for value in fewer)))
+    header = ("spots given away", "limit on log odds", *nuisances)
+    return Section(
+        "Spots given away for artefacts",
+        ("Of spots that are found at 1 false peak per frame; how many times fewer of each nuisance "
+         "are then taken for spots.",),
+        (Table("Times fewer, by limit", header, tuple(rows)),),
+    )  # fmt: skip
+
+
+def _false_alarms(model: nn.Module, calibration: Calibration, n_patches: int, seed: int) -> Section:
     """False peaks seen over those asked, on background alone, drawn anew."""
     tables = spot_tables()
     ratio = LikelihoodRatio(tables)
@@ -225,11 +265,13 @@ def _false_alarms(model: nn.Module, table: RateTable, n_patches: int, seed: int)
         generator = np.random.default_rng((seed, 12))
         draw = draw_null(tables, ratio, background, generator, n_patches)
         level = np.full(len(draw.score), background)
-        log_rate = table.log_rate_of_logit(logits_of(model, draw, background), level)
+        logit, artefact = log_odds_of(model, draw.counts, background, draw.usable)
+        log_rate = calibration.rates.log_rate_of_logit(logit, level)
         weight = np.exp(draw.log_weight)
         cells = []
         for asked in (0.1, 1.0, 10.0):
             passed = log_rate <= log_rate_per_pixel(asked)
+            passed &= artefact <= calibration.artefact_odds
             seen = float(weight[passed].sum()) * FRAME_PIXELS
             effective = float(weight[passed].sum() ** 2 / max((weight[passed] ** 2).sum(), 1e-300))
             cells.append(f"{seen / asked:.2f} +- {1 / math.sqrt(max(effective, 1.0)):.2f}")
@@ -243,7 +285,7 @@ def _false_alarms(model: nn.Module, table: RateTable, n_patches: int, seed: int)
 
 
 def _measurements(patches: PatchSet, judged: Verdicts) -> Section:
-    spots = (patches.label == PatchClass.SPOT) & (judged.log_rate <= log_rate_per_pixel(1.0))
+    spots = (patches.label == PatchClass.SPOT) & judged.is_peak(log_rate_per_pixel(1.0))
     strength = patches.photons / typical_photons(patches.level.astype(np.float64))
     rows = []
     for low, high in pairwise(_FLUX_EDGES):

@@ -44,7 +44,7 @@ from cxlsfind.models.hit_inputs import Evidence
 from cxlsfind.models.judge import FrameJudge
 from cxlsfind.models.peak_runner import PeakRunner
 from cxlsfind.models.runtime import Models
-from cxlsfind.models.searched import SearchedFrame
+from cxlsfind.models.searched import SearchedFrame, n_asked
 from cxlsfind.records import PeakArray
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
@@ -233,13 +233,15 @@ class Judge:
     def __init__(self, path: Path, arrays: FrameArrays, wanted: float) -> None:
         models = Models(PeakRunner(path, None, torch.device("cpu")), None)
         self._judge = FrameJudge(models, wanted)
+        self._wanted = wanted
         self._arrays = arrays
 
     def peaks(self, counts: npt.NDArray[np.int64], found: BlockResult) -> PeakArray:
         """Return the peaks of a frame that are reported."""
         result = found.frames[0]
+        asked = n_asked(result.peaks, result.n_peaks, self._wanted)
         patches = cut_patches(
-            [Candidates(result.peaks, result.background, result.ring_centre_px)],
+            [Candidates(result.peaks[:asked], result.background, result.ring_centre_px)],
             self._arrays._replace(usable=found.usable),
             lambda number, pixels: counts.ravel()[pixels],
         )

@@ -178,7 +178,7 @@ def hit_file(tmp_path: Path, taught: HitModel, make_card: Callable[..., Card]) -
     example = make_frames(5, 3)
     golden = make_golden(
         {"candidates": example.candidates, "frames": example.frame},
-        taught(*tensors(example)).log_odds,
+        taught(*tensors(example)),
     )
     card = make_card(task="hit", golden=golden, calibration={"artefact_odds": LIMIT})
     save_model(tmp_path / "hit.pt", script_model(taught), card)

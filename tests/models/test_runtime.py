@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cxlsfind.errors import InputProblemsError, UsageError
-from cxlsfind.models.calibration import RateTable
+from cxlsfind.models.calibration import Calibration, RateTable
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
 from cxlsfind.models.loading import make_golden, padded_batches
 from cxlsfind.models.peak import PeakModel
@@ -26,6 +26,9 @@ CPU = torch.device("cpu")
 EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
 Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
+#: Log odds of an artefact from which the taught model's candidates are cut.
+LIMIT = -7.83
+
 
 @pytest.fixture
 def card(taught_model: PeakModel, patches: Patches, make_card: Callable[..., Card]) -> Card:
@@ -36,8 +39,8 @@ def card(taught_model: PeakModel, patches: Patches, make_card: Callable[..., Car
     table = RateTable(levels, rates, scores, scores + 11.0)
     names = ("counts", "background", "mask")
     inputs = {name: part.numpy() for name, part in zip(names, few, strict=True)}
-    golden = make_golden(inputs, taught_model(*few).logit)
-    return make_card(calibration=table.to_card(), golden=golden)
+    golden = make_golden(inputs, taught_model(*few))
+    return make_card(calibration=Calibration(table, LIMIT).to_card(), golden=golden)
 
 
 @pytest.fixture
@@ -59,6 +62,10 @@ def test_verdicts_are_the_models(
     expected = taught_model(*patches)
     found = runner.judge(*arrays(patches))
     np.testing.assert_allclose(found.logit, expected.logit.flatten(), rtol=1e-4, atol=1e-4)
+    artefact = expected.artefact.flatten()
+    np.testing.assert_allclose(found.artefact, artefact, rtol=1e-4, atol=1e-4)
+    assert 0 < found.is_artefact.sum() < len(found.is_artefact)
+    np.testing.assert_array_equal(found.is_artefact, artefact > LIMIT)
     np.testing.assert_allclose(found.fs, expected.offset[:, 0].flatten(), atol=1e-4)
     np.testing.assert_allclose(found.ss, expected.offset[:, 1].flatten(), atol=1e-4)
     sigma = expected.log_sigma[:, 0].exp().flatten()
@@ -93,7 +100,7 @@ def make_verdicts(logit: list[float], rate: list[float], alone: list[float]) -> 
     """Return verdicts of which only the rates matter."""
     nothing = np.zeros(len(logit))
     return Verdicts(
-        np.array(logit), np.array(rate), np.array(alone), *[nothing] * 5,
+        np.array(logit), nothing, nothing > 0.0, np.array(rate), np.array(alone), *[nothing] * 5,
         np.zeros(len(logit), np.int64), nothing,
     )  # fmt: skip
 
@@ -133,7 +140,8 @@ def test_heat_map_is_the_patches_verdicts(peak_file: Path, taught_model: PeakMod
     for ss, fs in ((5, 5), (128, 10), (144, 24)):
         window = (slice(ss - 5, ss + 6), slice(fs - 5, fs + 6))
         patch = [torch.from_numpy(image[window])[None] for image in (counts, background, mask)]
-        assert heat[ss, fs] == pytest.approx(float(taught_model(*patch).logit), abs=1e-3)
+        logit, artefact, *_ = (float(part.flatten()[0]) for part in taught_model(*patch))
+        assert heat[ss, fs] == pytest.approx(-np.logaddexp(-logit, artefact), abs=1e-3)
     assert np.isfinite(heat).all()
 
 
@@ -142,7 +150,8 @@ def test_heat_map_is_the_patches_verdicts(peak_file: Path, taught_model: PeakMod
     [
         ({"task": "hit"}, "expected 'peak'"),
         ({"dtypes": ("uint8",)}, "does not fit the data: the data are uint16"),
-        ({"calibration": {}}, "no table of rates"),
+        ({"calibration": {}}, "does not say which candidates are artefacts"),
+        ({"calibration": {"artefact_odds": 1.0}}, "no table of rates"),
         ({"golden": {}}, "no inputs to check it with"),
     ],
 )
@@ -164,6 +173,10 @@ def test_a_model_that_computes_something_else_is_refused(
     golden["output"][2] += 0.5
     save_model(tmp_path / "odd.pt", script_model(taught_model), replace(card, golden=golden))
     with pytest.raises(ModelRefusedError, match=r"differ by 0\.5"):
+        PeakRunner(tmp_path / "odd.pt", EIGER, CPU)
+    golden["output"] = golden["output"][:3]
+    save_model(tmp_path / "odd.pt", script_model(taught_model), replace(card, golden=golden))
+    with pytest.raises(ModelRefusedError, match="8 log odds where its card has 3"):
         PeakRunner(tmp_path / "odd.pt", EIGER, CPU)
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from cxlsfind.models.cutting import Patches
 from cxlsfind.models.hit_inputs import Evidence
 from cxlsfind.models.judge import FrameJudge
+from cxlsfind.models.peak import RESIDUAL_NATS
 from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.models.runtime import Models
 from cxlsfind.models.searched import (
@@ -16,6 +20,7 @@ from cxlsfind.models.searched import (
     found_expected,
     judge_peaks,
     list_peaks,
+    n_asked,
     weigh_frame,
 )
 from cxlsfind.records import PEAK_DTYPE
@@ -42,12 +47,15 @@ def make_frame(expected: list[float], n_peaks: int) -> SearchedFrame:
 
 
 def make_verdicts(expected: list[float], found: list[float]) -> Verdicts:
-    """Return verdicts that expect so many false peaks, where the finder expects others."""
+    """Return verdicts that expect so many false peaks, where the finder expects others.
+
+    Infinitely many of an artefact.
+    """
     nothing = np.zeros(len(expected))
     size = np.log(N_PIXELS)
     return Verdicts(
-        nothing + 1.0, np.log(expected) - size, np.log(found) - size, *[nothing] * 5,
-        np.zeros(len(expected), np.int64), nothing + 0.9,
+        nothing + 1.0, nothing - 9.0, np.isinf(expected), np.log(expected) - size,
+        np.log(found) - size, *[nothing] * 5, np.zeros(len(expected), np.int64), nothing + 0.9,
     )  # fmt: skip
 
 
@@ -64,7 +72,7 @@ class SomePeakModel:
 
 FOUND = [1e-6, 1e-3, 0.5, 2.0, 6.0]
 # An artefact, as found, no longer taken, rather a spot, noise.
-JUDGED = [1e4, 1e-3, 3.0, 0.1, 20.0]
+JUDGED = [np.inf, 1e-3, 3.0, 0.1, 20.0]
 
 
 def test_the_cut_is_the_asked_number() -> None:
@@ -79,11 +87,14 @@ def test_the_cut_is_the_asked_number() -> None:
 
 
 def test_refused_peaks_take_their_evidence_along() -> None:
-    """Reported ones that leave the list; without a model nothing changes."""
+    """Artefacts do, spots that leave the list do not; without a model nothing changes."""
     frame = make_frame(FOUND, 3)
     weighed = weigh_frame(frame, make_verdicts(JUDGED, FOUND), N_PIXELS)
     assert weighed.evidence.log_bayes_factor < frame.evidence.log_bayes_factor - 10.0
     assert weighed.evidence.p_value > 1e-6
+    demoted = weigh_frame(frame, make_verdicts([9.0] * 5, FOUND), N_PIXELS)
+    assert not demoted.listing.is_taken.any()
+    assert demoted.evidence == pytest.approx(frame.evidence)
     alone = weigh_frame(frame, None, N_PIXELS)
     assert alone.evidence == frame.evidence
     assert alone.listing.is_taken.tolist() == [True] * 3 + [False] * 2
@@ -92,7 +103,7 @@ def test_refused_peaks_take_their_evidence_along() -> None:
     assert not inputs.candidates[:, 7].any()
     inputs = describe_frame(frame, weighed)
     np.testing.assert_allclose(inputs.candidates[:5, 0], np.log(JUDGED).clip(max=3.33), rtol=0.01)
-    assert inputs.candidates[:5, 7].tolist() == [1.0] * 5
+    np.testing.assert_allclose(inputs.candidates[:5, 7], 1.0, atol=1e-3)
     assert inputs.frame[3] == 2
     assert not describe_frame(frame, weighed, with_logit=False).candidates[:, 7].any()
 
@@ -105,6 +116,24 @@ def test_frames_are_judged_together() -> None:
     assert [len(part.logit) for part in parts if part] == [2, 0, 3]
     np.testing.assert_array_equal(parts[2].log_rate, model.verdicts.log_rate[2:])
     assert judge_peaks(None, frames) == [None] * 3
+
+
+def test_no_model_is_asked_about_what_it_cannot_lift() -> None:
+    """Peaks far behind the asked number keep what the finder says of them."""
+    peaks = make_peaks([1e-6, 0.9, 3.9, 4.1, 9.0])
+    assert math.exp(RESIDUAL_NATS) < 9.0
+    asked = n_asked(peaks, 2, 1.0)
+    assert asked == np.searchsorted(found_expected(peaks, 2, 1.0), math.exp(RESIDUAL_NATS))
+    # The finder took a step to 3.9.
+    assert n_asked(peaks, 3, 1.0) == 5
+    assert n_asked(peaks[:0], 0, 1.0) == 0
+    frame = make_frame(FOUND, 3)
+    few = replace(frame, patches=frame.patches.first(2))
+    (verdicts,) = judge_peaks(SomePeakModel(make_verdicts(JUDGED[:2], FOUND[:2])), [few])  # type: ignore[arg-type]
+    assert verdicts is not None
+    assert np.isnan(verdicts.logit).tolist() == [False] * 2 + [True] * 3
+    listing = list_peaks(frame.peaks, 3, verdicts, N_PIXELS, 1.0)
+    np.testing.assert_allclose(np.exp(listing.log_expected), [*JUDGED[:2], *FOUND[2:]], rtol=1e-6)
 
 
 def test_judged_frames_are_in_the_models_order() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.likelihood import SpotTables
 from cxlsfind.models.peak import PeakModel
 from cxlsfind.sim.detector import Detector
-from cxlsfind.training.calibrate import calibrate
+from cxlsfind.training.calibrate import measure_rates
 from cxlsfind.training.conditions import draw_settings
 from cxlsfind.training.evaluate_frames import evaluate_frames
 from cxlsfind.training.evaluate_hit import evaluate_hit
@@ -65,7 +66,8 @@ def test_whole_frames_with_and_without_a_model(
     module = "cxlsfind.training.evaluate_frames"
     monkeypatch.setattr(f"{module}.draw_settings", partial(draw_settings, detector=TINY))
     monkeypatch.setattr(f"{module}.FRAME_KINDS", ("clean", "salt"))
-    table = calibrate(peak_model, tables, 3, n_patches=200, n_nodes=3)
-    (rows,) = (table.rows for table in evaluate_frames(peak_model, table, 32, 5).tables)
+    rates = measure_rates(peak_model, tables, 3, n_patches=200, n_nodes=3)
+    calibration = Calibration(rates, 0.0)
+    (rows,) = (table.rows for table in evaluate_frames(peak_model, calibration, 32, 5).tables)
     assert [row[0] for row in rows] == ["clean", "salt", "all"]
     assert all(row[-1] == "16 + 16" for row in rows)

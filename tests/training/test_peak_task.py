@@ -10,19 +10,27 @@ import pytest
 import torch
 
 from cxlsfind.errors import InputError
+from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.card import DataDescription
 from cxlsfind.models.hit import HitModel
 from cxlsfind.models.likelihood import SpotTables
 from cxlsfind.models.peak_runner import PeakRunner
 from cxlsfind.training.batches import PatchBatches
-from cxlsfind.training.calibrate import artefact_odds, calibrate, log_rate_per_pixel
+from cxlsfind.training.calibrate import (
+    GIVEN_AWAY,
+    artefact_odds,
+    calibrate,
+    log_rate_per_pixel,
+    measure_rates,
+)
 from cxlsfind.training.efficiency import measure_efficiency
 from cxlsfind.training.export import export_checkpoint
 from cxlsfind.training.hit_data import ARTEFACT, HIT, FrameSet
 from cxlsfind.training.judging import judge_set
-from cxlsfind.training.loop import Settings, train
+from cxlsfind.training.loop import CHECKPOINT_NAME, Settings, read_checkpoint, train
 from cxlsfind.training.patches import PatchSet, PatchSimulator, find_thresholds
 from cxlsfind.training.peak_task import PeakTask, simulate_candidates
+from cxlsfind.training.registry import restore_model
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +88,7 @@ def test_training_lets_nuisances_go(trained: tuple[Path, list[str]]) -> None:
 
 def test_calibration_of_the_untrained_model(task: PeakTask, tables: SpotTables) -> None:
     """Its log odds reach a rate where the ratio does, at every background."""
-    table = calibrate(task.build().eval(), tables, 5, n_patches=500, n_nodes=3)
+    table = measure_rates(task.build().eval(), tables, 5, n_patches=500, n_nodes=3)
     assert table.logit.shape == table.ratio.shape == (3, len(table.log_rate))
     assert (np.diff(table.logit, axis=1) >= 0).all()
     # One false peak per frame is where the log odds of the untrained model are about zero.
@@ -88,9 +96,21 @@ def test_calibration_of_the_untrained_model(task: PeakTask, tables: SpotTables) 
     assert np.abs(table.logit[1:, one]).max() < 1.0
 
 
+def test_no_more_spots_are_given_away_than_may_be(
+    trained: tuple[Path, list[str]], simulator: PatchSimulator
+) -> None:
+    """Of those that are found, the limit cuts a share as artefacts, as of others."""
+    _, model = restore_model(read_checkpoint(trained[0] / CHECKPOINT_NAME))
+    calibration = calibrate(model, simulator, 5, n_patches=200, n_spots=1000)
+    spots = judge_set(model, calibration, simulator.spots(1000, 6))
+    found = spots.log_rate <= log_rate_per_pixel(1.0)
+    lost = spots.is_artefact[found].mean()
+    assert 0.3 * GIVEN_AWAY < lost < 3.0 * GIVEN_AWAY
+
+
 def test_efficiency_of_the_untrained_model(task: PeakTask) -> None:
     """The likelihood ratio alone is at the limit, within the errors."""
-    found = measure_efficiency(task.build().eval(), 0.1, 7, n_spots=150, n_patches=1500)
+    found = measure_efficiency(task.build().eval(), 0.0, 0.1, 7, n_spots=150, n_patches=1500)
     assert found.eta == pytest.approx(found.eta_ratio, abs=0.02)
     assert found.eta < 1.02 + 3 * found.sigma + 0.05
     assert found.eta > 0.85
@@ -122,11 +142,11 @@ def test_judging_in_training_is_judging_in_use(
     """The evaluation hears what the main job would hear."""
     del trained
     model = task.build().eval()
-    table = calibrate(model, tables, 5, n_patches=300, n_nodes=3)
-    judged = judge_set(model, table, candidates.take(slice(0, 50)))
+    calibration = Calibration(measure_rates(model, tables, 5, n_patches=300, n_nodes=3), 0.0)
+    judged = judge_set(model, calibration, candidates.take(slice(0, 50)))
     verdict = model(*(torch.from_numpy(array[:50]) for array in candidates[:3]))
     np.testing.assert_allclose(judged.logit, verdict.logit.flatten().detach(), rtol=1e-5)
-    assert len(judge_set(model, table, candidates.take(slice(0, 0))).logit) == 0
+    assert len(judge_set(model, calibration, candidates.take(slice(0, 0))).logit) == 0
 
 
 def test_only_our_models_are_exported(tmp_path: Path) -> None:

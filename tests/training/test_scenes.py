@@ -13,9 +13,9 @@ from cxlsfind.training.scenes import (
     PatchClass,
     Scene,
     add_spots,
+    drawn_images,
     empty_scene,
     mask_pixels,
-    streak_images,
 )
 
 
@@ -34,13 +34,12 @@ def test_background_is_believed_almost_as_it_is() -> None:
     assert not scene.extra.any()
 
 
-def test_streaks_hold_their_photons_and_place() -> None:
-    """Round and drawn-out spots: sum, centroid, and spread along the line."""
-    centre = np.array([[0.3, -0.2], [0.0, 0.4]])
-    images = streak_images(
-        centre, np.array([0.6, 0.6]), np.array([0.0, 1.5]), np.array([0.0, 0.0]), np.array([10, 20])
-    )
-    np.testing.assert_allclose(images.sum(axis=(1, 2)), [10, 20], rtol=0.01)
+def test_drawn_out_spots_hold_their_photons_and_place() -> None:
+    """Round, long and lopsided spots: sum, centroid, and spread along the line."""
+    centre = np.array([[0.3, -0.2], [0.0, 0.4], [0.1, 0.1]])
+    steps = np.array([[0.0] * 5, [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 0.0, 0.0, 0.0, 4.0]])
+    images = drawn_images(centre, np.full(3, 0.6), steps, np.zeros(3), np.array([10.0, 20.0, 30.0]))
+    np.testing.assert_allclose(images.sum(axis=(1, 2)), [10, 20, 30], rtol=0.01)
     steps = np.arange(SIDE) - HALF
     for image, (ss, fs) in zip(images, centre, strict=True):
         share = image / image.sum()
