@@ -122,13 +122,13 @@ def _in_order(
 ) -> tuple[PeakArray, int]:
     """Return the peaks of a frame with what a model says of each, most significant first."""
     peaks = frame.peaks.copy()
+    peaks["spot_probability"], peaks["kind"] = np.nan, -1
     verdicts, listing = weighed.verdicts, weighed.listing
     if verdicts is None:
-        peaks["spot_probability"], peaks["kind"] = np.nan, -1
         return peaks, frame.n_peaks
-    is_known = ~np.isnan(verdicts.logit)
-    peaks["spot_probability"] = np.where(is_known, verdicts.spot_probability, np.nan)
-    peaks["kind"] = np.where(is_known, verdicts.kind, -1)
+    known = np.flatnonzero(~np.isnan(verdicts.logit))
+    peaks["spot_probability"][known] = verdicts.spot_probability[known]
+    peaks["kind"][known] = verdicts.kind[known]
     peaks["p_value"] = p_values(listing)
     # As deep as the finder went: what it took a step beyond that, the model may too.
     found = found_expected(frame.peaks, frame.n_peaks, false_peaks)

@@ -46,7 +46,7 @@ class Verdicts:
     ----------
     logit
         Log odds of a spot against noise; NaN where the background is outside the range that the
-        model knows, or where it was not asked.
+        model knows.
     artefact
         Log odds of an artefact against a spot.
     is_artefact
@@ -83,7 +83,7 @@ class Verdicts:
     @property
     def odds(self) -> FloatArray:
         """Log odds of a spot against noise and artefacts together, were all as common."""
-        # Of what the model was not asked about nothing is known, and numpy would complain of that.
+        # Beyond the range that the model knows there are none, and numpy would complain of that.
         with np.errstate(invalid="ignore"):
             return np.asarray(-np.logaddexp(-self.logit, self.artefact))
 
@@ -95,40 +95,28 @@ class Verdicts:
         """Return the verdicts on some of the candidates."""
         return Verdicts(*(getattr(self, item.name)[rows] for item in fields(self)))
 
-    def followed_by(self, number: int) -> Verdicts:
-        """Return the verdicts with those on candidates behind them that the model was not asked.
-
-        Parameters
-        ----------
-        number
-            Of all candidates together.
-        """
-        columns = []
-        for item in fields(self):
-            values = getattr(self, item.name)
-            nothing = {"f": np.nan, "b": False, "i": -1}[values.dtype.kind]
-            rest = np.full(number - len(values), nothing, values.dtype)
-            columns.append(np.concatenate([values, rest]))
-        return Verdicts(*columns)
-
     def log_expected(self, found: FloatArray, n_pixels: float) -> FloatArray:
         """Return how many false peaks per frame to expect at or above each candidate's verdict.
 
         What the finder learnt of the detector, such as shared charge, makes some candidates more
-        common than pure background does: that is kept.
+        common than pure background does: that is kept. Of artefacts there may be any number.
 
         Parameters
         ----------
         found
-            The same by the finder alone; natural logarithms, both.
+            The same by the finder alone, natural logarithms both; of candidates behind those that
+            the model was asked about too, and there the result.
         n_pixels
             Usable pixels.
         """
         size = math.log(n_pixels)
-        learnt = np.clip(found - size - self.log_rate_alone, *_LEARNT)
+        expected = found.copy()
+        asked = expected[: len(self.logit)]
+        learnt = np.clip(asked - size - self.log_rate_alone, *_LEARNT)
         learnt[self.log_rate_alone < _RAREST] = 0.0
-        expected: FloatArray = np.where(np.isnan(self.logit), found, self.log_rate + size + learnt)
-        expected[self.is_artefact] = np.inf
+        is_known = ~np.isnan(self.logit)
+        asked[is_known] = (self.log_rate + size + learnt)[is_known]
+        asked[self.is_artefact] = np.inf
         return expected
 
 

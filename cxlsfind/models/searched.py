@@ -94,7 +94,7 @@ class WeighedFrame:
     evidence
         For a hit, without what the model takes for no spots.
     verdicts
-        The model's; ``None`` without one.
+        The model's on the peaks that it was asked about, from the first; ``None`` without one.
     """
 
     listing: Listing
@@ -105,16 +105,13 @@ class WeighedFrame:
 def judge_peaks(
     peak: PeakRunner | None, frames: Sequence[SearchedFrame]
 ) -> list[Verdicts] | list[None]:
-    """Return the verdicts on the peaks of frames, judged together."""
+    """Return the verdicts on the first peaks of frames, judged together."""
     if peak is None:
         return [None] * len(frames)
     verdicts = peak.judge(*join_patches([frame.patches for frame in frames]))
     ends = np.cumsum([len(frame.patches.counts) for frame in frames]).tolist()
     starts = [0, *ends[:-1]]
-    return [
-        verdicts.take(slice(start, end)).followed_by(len(frame.peaks))
-        for frame, start, end in zip(frames, starts, ends, strict=True)
-    ]
+    return [verdicts.take(slice(start, end)) for start, end in zip(starts, ends, strict=True)]
 
 
 def n_asked(peaks: PeakArray, n_peaks: int, false_peaks: float) -> int:
@@ -186,7 +183,8 @@ def weigh_frame(
         log_expected = np.log(np.maximum(expected_false(frame.peaks), 1e-300))
         return WeighedFrame(Listing(log_expected, was_taken), frame.evidence, None)
     listing = list_peaks(frame.peaks, frame.n_peaks, verdicts, n_pixels, false_peaks)
-    scores = frame.peaks["log_likelihood_ratio"][verdicts.is_artefact]
+    asked = frame.peaks[: len(verdicts.is_artefact)]
+    scores = asked["log_likelihood_ratio"][verdicts.is_artefact]
     return WeighedFrame(listing, without_artefacts(frame.evidence, scores, n_pixels), verdicts)
 
 

@@ -86,5 +86,5 @@ def _kept(
         nothing,
         nothing,
     )
-    verdicts = judge_set(model, calibration, patches).followed_by(len(frame.peaks))
+    verdicts = judge_set(model, calibration, patches)
     return weigh_frame(frame, verdicts, float(source.usable.sum())).listing.is_taken
