@@ -7,12 +7,10 @@ import numpy.typing as npt
 from torch import nn
 
 from cxlsfind.models.calibration import Calibration
-from cxlsfind.models.searched import weigh_frame
 from cxlsfind.sim.score import match_peaks
 from cxlsfind.training.conditions import FRAME_KINDS, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
-from cxlsfind.training.judging import judge_set
-from cxlsfind.training.patches import PatchSet
+from cxlsfind.training.judging import kept_peaks
 from cxlsfind.training.reports import Section, Table
 from cxlsfind.training.seeds import Part, seed_of
 
@@ -63,28 +61,10 @@ def _count(
     """Return false peaks without and with the model, spots found by both, and hits, of a frame."""
     peaks = found.result.peaks
     alone = np.arange(len(peaks)) < found.result.n_peaks
-    kept = _kept(model, calibration, source, found)
+    kept = kept_peaks(model, calibration, source, found)
     if not found.pattern.is_hit:
         return np.array([alone.sum(), kept.sum(), 0, 0, 0], np.int64)
     spots = np.column_stack([found.pattern.spots["fs"], found.pattern.spots["ss"]])
     places = np.column_stack([peaks["fs"], peaks["ss"]])
     matched = [int((match_peaks(spots, places[rows]) >= 0).sum()) for rows in (alone, kept)]
     return np.array([0, 0, *matched, 1], np.int64)
-
-
-def _kept(
-    model: nn.Module, calibration: Calibration, source: FrameSource, found: FoundFrame
-) -> npt.NDArray[np.bool_]:
-    """Tell which peaks of a frame are still there when the model has had its say."""
-    frame = source.searched(found)
-    n = len(frame.patches.counts)
-    nothing = np.full(n, np.nan, np.float32)
-    patches = PatchSet(
-        *frame.patches,
-        np.zeros(n, np.int64),
-        np.full((n, 2), np.nan, np.float32),
-        nothing,
-        nothing,
-    )
-    verdicts = judge_set(model, calibration, patches)
-    return weigh_frame(frame, verdicts, float(source.usable.sum())).listing.is_taken

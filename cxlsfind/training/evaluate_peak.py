@@ -17,7 +17,9 @@ from cxlsfind.models.likelihood import LikelihoodRatio
 from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.records import PEAK_CLASSES
 from cxlsfind.training.calibrate import calibrate, log_odds_of, log_rate_per_pixel
+from cxlsfind.training.conditions import FRAME_KINDS
 from cxlsfind.training.efficiency import Efficiency, measure_efficiency
+from cxlsfind.training.efficiency_frames import measure_frame_efficiency
 from cxlsfind.training.evaluate_frames import evaluate_frames
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
 from cxlsfind.training.judging import judge_set
@@ -74,9 +76,10 @@ def evaluate_peak(
         for kind in NUISANCES
     }
     spots = judged.take(patches.label == PatchClass.SPOT)
+    limits = _measure_efficiencies(model, calibration, seed, precision)
     sections = [
         Section("Model", figures=(("peak_model", draw_model(model, title="peak model")),)),
-        _efficiency(model, calibration, seed, precision),
+        _efficiency(limits),
         _candidates(patches, judged),
         _free_response(patches, judged),
         _nuisances(nuisances, state["notes"]["left_out"]),
@@ -86,11 +89,14 @@ def evaluate_peak(
     ]
     if frames:
         sections.append(evaluate_frames(model, calibration, frames, state["seed"]))
+        sections.append(_among_nuisances(model, calibration, limits, frames, state["seed"]))
     return sections
 
 
-def _efficiency(model: nn.Module, calibration: Calibration, seed: int, precision: float) -> Section:
-    found: list[Efficiency] = [
+def _measure_efficiencies(
+    model: nn.Module, calibration: Calibration, seed: int, precision: float
+) -> list[Efficiency]:
+    return [
         measure_efficiency(
             model,
             calibration.artefact_odds,
@@ -101,6 +107,9 @@ def _efficiency(model: nn.Module, calibration: Calibration, seed: int, precision
         )
         for background in BACKGROUNDS
     ]
+
+
+def _efficiency(found: list[Efficiency]) -> Section:
     rows = tuple(
         (
             f"{one.background:g}",
@@ -132,6 +141,24 @@ def _efficiency(model: nn.Module, calibration: Calibration, seed: int, precision
          "frame; eta is the limit's over the model's.",),
         (Table("Photons for half detection", header, rows),),
         figures,
+    )  # fmt: skip
+
+
+def _among_nuisances(
+    model: nn.Module, calibration: Calibration, limits: list[Efficiency], frames: int, seed: int
+) -> Section:
+    rows = []
+    for kind in (*FRAME_KINDS, "all"):
+        experiments = max(1, frames // 64)
+        one = measure_frame_efficiency(model, calibration, limits, kind, experiments, seed)
+        alone, both = (f"{eta:.3f} +- {one.sigma:.3f}" for eta in (one.alone, one.model))
+        rows.append((kind, alone, both, str(one.spots)))
+    header = ("frames", "eta, ratio alone", "eta, model", "spots")
+    return Section(
+        "Photon efficiency among nuisances",
+        ("Spots of 0.6 px planted in whole frames without crystals, behind the finder; the limit "
+         "is that of clean patches with the same background.",),
+        (Table("Photon efficiency in whole frames", header, tuple(rows)),),
     )  # fmt: skip
 
 

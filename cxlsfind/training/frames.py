@@ -74,10 +74,15 @@ class FrameSource:
 
     def block(self, first: int, with_crystal: Sequence[bool]) -> list[FoundFrame]:
         """Return consecutive frames, from number ``first``, with and without crystals."""
-        patterns = [
-            self.simulator.frame(first + number, with_crystal=flag)
-            for number, flag in enumerate(with_crystal)
-        ]
+        return self.search(
+            [
+                self.simulator.frame(first + number, with_crystal=flag)
+                for number, flag in enumerate(with_crystal)
+            ]
+        )
+
+    def search(self, patterns: Sequence[Pattern]) -> list[FoundFrame]:
+        """Return what the finder makes of frames of a block."""
         frames = []
         for pattern in patterns:
             frame = normalise(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.peak_runner import N_COLUMNS, Verdicts, columns_of, verdicts_of
+from cxlsfind.models.searched import weigh_frame
+from cxlsfind.training.frames import FoundFrame, FrameSource
 from cxlsfind.training.patches import LEVELS, PatchSet
 
 
@@ -21,3 +24,22 @@ def judge_set(model: nn.Module, calibration: Calibration, patches: PatchSet) -> 
             parts.append(columns_of(model(*batch)).double().numpy())
     level = patches.background[:, 5, 5].astype(np.float64)
     return verdicts_of(np.concatenate(parts), level, calibration, LEVELS)
+
+
+def kept_peaks(
+    model: nn.Module, calibration: Calibration, source: FrameSource, found: FoundFrame
+) -> npt.NDArray[np.bool_]:
+    """Tell which peaks of a frame are listed when the model has had its say."""
+    frame = source.searched(found)
+    n = len(frame.patches.counts)
+    nothing = np.full(n, np.nan, np.float32)
+    patches = PatchSet(
+        *frame.patches,
+        np.zeros(n, np.int64),
+        np.full((n, 2), np.nan, np.float32),
+        nothing,
+        nothing,
+    )
+    verdicts = judge_set(model, calibration, patches)
+    n_pixels = float(source.usable.sum())
+    return weigh_frame(frame, verdicts, n_pixels, source.false_peaks).listing.is_taken
