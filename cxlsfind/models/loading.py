@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +14,9 @@ import torch
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
 from cxlsfind.models.torchscript import load_model, run_model
 
-#: Patches, or frames, judged at a time.
+#: Patches, or frames, judged at a time; what is left of a block fills whole parts of that.
 BATCH_SIZE: Final = 256
+_PART: Final = 64
 
 #: Largest difference of a log odds from what the card says that passes as rounding.
 _GOLDEN_TOLERANCE = 1e-2
@@ -48,10 +50,15 @@ def load_checked(
 
 
 def padded_batches(*arrays: npt.NDArray[Any], size: int = BATCH_SIZE) -> Iterator[list[Any]]:
-    """Cut arrays of equal length into batches of one size; the last is filled up with its first."""
-    for start in range(0, len(arrays[0]), size):
-        rows = np.arange(start, start + size)
-        rows[rows >= len(arrays[0])] = start
+    """Cut arrays of equal length into batches of one size.
+
+    The last is as many parts of it as are needed, filled up with its first.
+    """
+    number = len(arrays[0])
+    for start in range(0, number, size):
+        stop = start + min(size, math.ceil((number - start) / _PART) * _PART)
+        rows = np.arange(start, stop)
+        rows[rows >= number] = start
         yield [np.ascontiguousarray(array[rows]) for array in arrays]
 
 

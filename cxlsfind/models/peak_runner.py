@@ -1,7 +1,7 @@
 """The peak model, ready to judge candidates.
 
-Patches of a block are judged together, in batches that are padded to one size: the numbers that
-come out do not depend on how many candidates there are, nor on ranks.
+Patches of a block are judged together, in batches of one size but for the last: the numbers that
+come out do not depend on ranks, nor, on one kind of device, on how many candidates there are.
 """
 
 from __future__ import annotations

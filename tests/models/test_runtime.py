@@ -15,7 +15,7 @@ import torch
 from cxlsfind.errors import InputProblemsError, UsageError
 from cxlsfind.models.calibration import Calibration, RateTable
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
-from cxlsfind.models.loading import make_golden, padded_batches
+from cxlsfind.models.loading import BATCH_SIZE, make_golden, padded_batches
 from cxlsfind.models.peak import PeakModel
 from cxlsfind.models.peak_runner import PeakRunner, Verdicts
 from cxlsfind.models.runtime import choose_device, examine_models, load_models
@@ -181,9 +181,12 @@ def test_a_model_that_computes_something_else_is_refused(
 
 
 def test_batches_are_of_one_size() -> None:
-    """The last is filled up with its own first."""
+    """The last is filled up with its own first, to parts of 64 if it is large."""
     batches = [batch[0].tolist() for batch in padded_batches(np.arange(5), size=4)]
     assert batches == [[0, 1, 2, 3], [4, 4, 4, 4]]
+    last, first = ([*padded_batches(np.arange(n))] for n in (BATCH_SIZE + 70, 3))
+    assert [len(batch[0]) for batch in (*last, *first)] == [BATCH_SIZE, 128, 64]
+    assert last[1][0].tolist() == [*range(BATCH_SIZE, BATCH_SIZE + 70), *(58 * [BATCH_SIZE])]
 
 
 def test_models_of_a_folder(tmp_path: Path, peak_file: Path) -> None:
