@@ -18,6 +18,7 @@ import torch
 
 from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.card import DataDescription
+from cxlsfind.models.company import odds_in_company
 from cxlsfind.models.loading import load_checked, padded_batches
 from cxlsfind.models.peak import PEAK_WINDOW
 from cxlsfind.models.torchscript import run_model
@@ -48,7 +49,7 @@ class Verdicts:
         Log odds of a spot against noise; NaN where the background is outside the range that the
         model knows.
     artefact
-        Log odds of an artefact against a spot.
+        Log odds of an artefact against a spot, given the other candidates of the frame.
     is_artefact
         Whether those are beyond what spots are given away for.
     log_rate, log_rate_alone
@@ -63,8 +64,7 @@ class Verdicts:
     kind
         Likeliest class, an index into :data:`~cxlsfind.records.PEAK_CLASSES`; int64.
     spot_probability
-        Probability of a spot rather than an artefact, given that it is not chance; before any
-        word on how common artefacts are in these data.
+        Probability of a spot rather than an artefact, given that it is not chance.
     """
 
     logit: FloatArray
@@ -147,6 +147,8 @@ class PeakRunner:
         counts: npt.NDArray[np.uint16],
         background: npt.NDArray[np.float32],
         mask: npt.NDArray[np.uint8],
+        frame: npt.NDArray[np.intp],
+        is_listed: npt.NDArray[np.bool_],
     ) -> Verdicts:
         """Judge candidates, those of a whole block at once.
 
@@ -158,11 +160,17 @@ class PeakRunner:
             Expected background photons per pixel, (n, 11, 11), above zero.
         mask
             1 at usable pixels, 0 elsewhere, (n, 11, 11).
+        frame
+            Number of the frame of each.
+        is_listed
+            Whether the finder reports it.
         """
         parts = [self._judge_batch(*batch) for batch in padded_batches(counts, background, mask)]
         columns = np.concatenate(parts) if parts else np.empty((0, N_COLUMNS))
         level = background[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2].astype(np.float64)
-        return verdicts_of(columns[: len(counts)], level, self._calibration, self.card.background)
+        return verdicts_of(
+            columns[: len(counts)], level, frame, is_listed, self._calibration, self.card.background
+        )
 
     def draw_heat_map(
         self,
@@ -215,7 +223,12 @@ def columns_of(verdict: Sequence[torch.Tensor]) -> torch.Tensor:
 
 
 def verdicts_of(
-    columns: FloatArray, level: FloatArray, calibration: Calibration, known: tuple[float, float]
+    columns: FloatArray,
+    level: FloatArray,
+    frame: npt.NDArray[np.intp],
+    is_listed: npt.NDArray[np.bool_],
+    calibration: Calibration,
+    known: tuple[float, float],
 ) -> Verdicts:
     """Return the verdicts on candidates from the rows that the model gave.
 
@@ -223,6 +236,8 @@ def verdicts_of(
     ----------
     level
         Background under each, photons per pixel.
+    frame, is_listed
+        As in :meth:`PeakRunner.judge`.
     calibration
         How often background alone does as well, and which artefacts are cut.
     known
@@ -232,6 +247,7 @@ def verdicts_of(
     held = np.clip(level, low, high)
     is_known = (level >= low) & (level <= high)
     logit, artefact, score = columns[:, 0], columns[:, 1], columns[:, 2]
+    artefact = odds_in_company(artefact, frame, is_listed & is_known)
     return Verdicts(
         logit=np.where(is_known, logit, np.nan),
         artefact=artefact,

@@ -22,7 +22,6 @@ from cxlsfind.models.hit_inputs import (
     hit_inputs,
     without_artefacts,
 )
-from cxlsfind.models.peak import RESIDUAL_NATS
 from cxlsfind.models.peak_runner import PeakRunner, Verdicts
 from cxlsfind.records import PeakArray
 
@@ -30,6 +29,10 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Candidates are kept down to this many times the false peaks asked for, as the finder does.
 DEEPER: Final = 10.0
+
+#: A peak model seldom makes a candidate rarer by more than this factor: those beyond as many times
+#: the false peaks asked for are not shown to it.
+WITHIN_REACH: Final = math.e
 
 #: Expected false peaks that a p-value, close to one, can tell; and the step to what is beyond.
 _TOLD = 25.0
@@ -108,16 +111,21 @@ def judge_peaks(
     """Return the verdicts on the first peaks of frames, judged together."""
     if peak is None:
         return [None] * len(frames)
-    verdicts = peak.judge(*join_patches([frame.patches for frame in frames]))
-    ends = np.cumsum([len(frame.patches.counts) for frame in frames]).tolist()
-    starts = [0, *ends[:-1]]
+    asked = np.array([len(frame.patches.counts) for frame in frames], np.intp)
+    ends = np.cumsum(asked)
+    starts = ends - asked
+    number = np.repeat(np.arange(len(frames)), asked)
+    rank = np.arange(len(number)) - starts[number]
+    is_listed = rank < np.array([frame.n_peaks for frame in frames], np.intp)[number]
+    patches = join_patches([frame.patches for frame in frames])
+    verdicts = peak.judge(*patches, number, is_listed)
     return [verdicts.take(slice(start, end)) for start, end in zip(starts, ends, strict=True)]
 
 
 def n_asked(peaks: PeakArray, n_peaks: int, false_peaks: float) -> int:
     """Return how many of the peaks, from the first, a peak model is asked about.
 
-    It makes none more significant by more than its residual: those farther behind stay there.
+    Those that it could hardly bring onto the list stay where the finder has them.
 
     Parameters
     ----------
@@ -128,7 +136,7 @@ def n_asked(peaks: PeakArray, n_peaks: int, false_peaks: float) -> int:
     """
     expected = found_expected(peaks, n_peaks, false_peaks)
     cut = max(false_peaks, float(expected[:n_peaks].max(initial=0.0)))
-    return int(np.count_nonzero(expected <= cut * math.exp(RESIDUAL_NATS)))
+    return int(np.count_nonzero(expected <= cut * WITHIN_REACH))
 
 
 def list_peaks(

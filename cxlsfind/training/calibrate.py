@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from cxlsfind.models.calibration import Calibration, FloatArray, RateTable
+from cxlsfind.models.company import odds_in_company
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
 from cxlsfind.training.hit_data import ARTEFACT, HIT, FrameSet
 from cxlsfind.training.judging import judge_set
@@ -23,8 +24,9 @@ _RATES: Final = np.geomspace(100.0, 1e-3, 21)
 
 _NODES: Final = 20
 
-#: Share of the spots that are found at one false peak per frame that may go as artefacts.
-GIVEN_AWAY: Final = 0.02
+#: Share of the spots that may go as artefacts, of those that are found at one false peak per
+#: frame and are the only candidate of theirs; among others fewer do.
+GIVEN_AWAY: Final = 0.03
 
 #: The finder calls a frame a hit at this p-value.
 CALLED_AT: Final = 1e-3
@@ -124,7 +126,9 @@ def log_odds_of(
     level: float,
     usable: npt.NDArray[np.bool_] | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Return a model's log odds of a spot against noise, and of artefacts against a spot.
+    """Return a model's log odds of a spot against noise, and of an artefact against a spot.
+
+    Every patch is taken to be the only candidate of its frame.
 
     Parameters
     ----------
@@ -148,7 +152,8 @@ def log_odds_of(
             verdict = judge_patches(model, batch)
             found.append(torch.stack([verdict.logit, verdict.artefact]).double().numpy())
     logit, artefact = np.concatenate(found, axis=1)
-    return logit, artefact
+    alone = np.arange(len(artefact))
+    return logit, odds_in_company(artefact, alone, np.ones(len(alone), np.bool_))
 
 
 def log_rate_per_pixel(false_peaks: float) -> float:

@@ -14,8 +14,19 @@ from cxlsfind.training.frames import FoundFrame, FrameSource
 from cxlsfind.training.patches import LEVELS, PatchSet
 
 
-def judge_set(model: nn.Module, calibration: Calibration, patches: PatchSet) -> Verdicts:
-    """Let a model judge candidates."""
+def judge_set(
+    model: nn.Module,
+    calibration: Calibration,
+    patches: PatchSet,
+    is_listed: npt.NDArray[np.bool_] | None = None,
+) -> Verdicts:
+    """Let a model judge candidates.
+
+    Parameters
+    ----------
+    is_listed
+        Which of them the finder reports, where all are of one frame; each is alone without.
+    """
     inputs = patches.counts, patches.background, patches.mask
     parts = [np.empty((0, N_COLUMNS))]
     with torch.inference_mode():
@@ -23,7 +34,11 @@ def judge_set(model: nn.Module, calibration: Calibration, patches: PatchSet) -> 
             batch = (torch.from_numpy(array[start : start + 1024]) for array in inputs)
             parts.append(columns_of(model(*batch)).double().numpy())
     level = patches.background[:, 5, 5].astype(np.float64)
-    return verdicts_of(np.concatenate(parts), level, calibration, LEVELS)
+    frame = np.arange(len(level))
+    if is_listed is not None:
+        frame = np.zeros_like(frame)
+    listed = np.ones(len(level), np.bool_) if is_listed is None else is_listed
+    return verdicts_of(np.concatenate(parts), level, frame, listed, calibration, LEVELS)
 
 
 def kept_peaks(
@@ -40,6 +55,6 @@ def kept_peaks(
         nothing,
         nothing,
     )
-    verdicts = judge_set(model, calibration, patches)
+    verdicts = judge_set(model, calibration, patches, np.arange(n) < frame.n_peaks)
     n_pixels = float(source.usable.sum())
     return weigh_frame(frame, verdicts, n_pixels, source.false_peaks).listing.is_taken

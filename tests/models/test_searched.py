@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +10,10 @@ import pytest
 from cxlsfind.models.cutting import Patches
 from cxlsfind.models.hit_inputs import Evidence
 from cxlsfind.models.judge import FrameJudge
-from cxlsfind.models.peak import RESIDUAL_NATS
 from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.models.runtime import Models
 from cxlsfind.models.searched import (
+    WITHIN_REACH,
     SearchedFrame,
     describe_frame,
     found_expected,
@@ -65,8 +64,18 @@ class SomePeakModel:
     def __init__(self, verdicts: Verdicts) -> None:
         self.verdicts = verdicts
 
-    def judge(self, counts: np.ndarray, background: np.ndarray, mask: np.ndarray) -> Verdicts:
-        assert counts.shape == background.shape == mask.shape == (len(self.verdicts.logit), 11, 11)
+    def judge(
+        self,
+        counts: np.ndarray,
+        background: np.ndarray,
+        mask: np.ndarray,
+        frame: np.ndarray,
+        is_listed: np.ndarray,
+    ) -> Verdicts:
+        n = len(self.verdicts.logit)
+        assert counts.shape == background.shape == mask.shape == (n, 11, 11)
+        assert frame.shape == is_listed.shape == (n,)
+        self.frame, self.is_listed = frame.tolist(), is_listed.tolist()
         return self.verdicts
 
 
@@ -110,20 +119,21 @@ def test_refused_peaks_take_their_evidence_along() -> None:
 
 def test_frames_are_judged_together() -> None:
     """Each gets its own verdicts back, frames without peaks get none."""
-    frames = [make_frame(part, 0) for part in (FOUND[:2], [], FOUND[2:])]
+    frames = [make_frame(part, 1) for part in (FOUND[:2], [], FOUND[2:])]
     model = SomePeakModel(make_verdicts(JUDGED, FOUND))
     parts = judge_peaks(model, frames)  # type: ignore[arg-type]
     assert [len(part.logit) for part in parts if part] == [2, 0, 3]
     np.testing.assert_array_equal(parts[2].log_rate, model.verdicts.log_rate[2:])
+    assert model.frame == [0, 0, 2, 2, 2]
+    assert model.is_listed == [True, False, True, False, False]
     assert judge_peaks(None, frames) == [None] * 3
 
 
-def test_no_model_is_asked_about_what_it_cannot_lift() -> None:
+def test_no_model_is_asked_about_what_it_can_hardly_lift() -> None:
     """Peaks far behind the asked number keep what the finder says of them."""
     peaks = make_peaks([1e-6, 0.9, 3.9, 4.1, 9.0])
-    assert math.exp(RESIDUAL_NATS) < 9.0
     asked = n_asked(peaks, 2, 1.0)
-    assert asked == np.searchsorted(found_expected(peaks, 2, 1.0), math.exp(RESIDUAL_NATS))
+    assert asked == np.searchsorted(found_expected(peaks, 2, 1.0), WITHIN_REACH) == 2
     # The finder took a step to 3.9.
     assert n_asked(peaks, 3, 1.0) == 5
     assert n_asked(peaks[:0], 0, 1.0) == 0

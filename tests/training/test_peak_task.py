@@ -131,7 +131,8 @@ def test_export_and_use(
     runner = PeakRunner(
         tmp_path / "peak.pt", DataDescription("uint32", 75e-6, None, math.inf), torch.device("cpu")
     )
-    found = runner.judge(candidates.counts, candidates.background, candidates.mask)
+    alone = np.arange(len(candidates.label)), np.ones(len(candidates.label), np.bool_)
+    found = runner.judge(candidates.counts, candidates.background, candidates.mask, *alone)
     assert np.isfinite(found.log_rate).all()
     assert [path.name for path in tmp_path.iterdir()] == ["peak.pt"]
 
