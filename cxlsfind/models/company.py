@@ -21,9 +21,7 @@ FloatArray = npt.NDArray[np.float64]
 _ROUNDS: Final = 20
 
 
-def odds_in_company(
-    artefact: FloatArray, frame: npt.NDArray[np.intp], counts: npt.NDArray[np.bool_]
-) -> FloatArray:
+def odds_in_company(artefact: FloatArray, frame: npt.NDArray[np.intp]) -> FloatArray:
     """Return the log odds of an artefact against a spot, with the shares of the candidate's frame.
 
     Parameters
@@ -32,12 +30,10 @@ def odds_in_company(
         The same, were both as common; (n,).
     frame
         Number of each candidate's frame, from 0.
-    counts
-        Whether a candidate counts for the shares: those that would be peaks without a model.
     """
-    number = np.bincount(frame, counts)
+    number = np.bincount(frame)
     odds = artefact
     for _ in range(_ROUNDS):
-        bad = np.bincount(frame, expit(odds) * counts)
+        bad = np.bincount(frame, expit(odds))
         odds = artefact + (np.log1p(bad) - np.log1p(number - bad))[frame]
     return odds

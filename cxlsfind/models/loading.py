@@ -49,6 +49,23 @@ def load_checked(
     return model, card
 
 
+def artefact_odds_of(card: Card, *, file: str) -> float:
+    """Return the log odds of an artefact from which a model's word is taken for it.
+
+    Raises
+    ------
+    ModelRefusedError
+        The card does not say.
+    """
+    try:
+        return float(card.calibration["artefact_odds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelRefusedError(
+            f"{file}: its card does not say from which odds on something is an artefact; export "
+            "it again"
+        ) from error
+
+
 def padded_batches(*arrays: npt.NDArray[Any], size: int = BATCH_SIZE) -> Iterator[list[Any]]:
     """Cut arrays of equal length into batches of one size.
 

@@ -6,7 +6,6 @@ come out do not depend on ranks, nor, on one kind of device, on how many candida
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,10 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.card import DataDescription
 from cxlsfind.models.company import odds_in_company
-from cxlsfind.models.loading import load_checked, padded_batches
+from cxlsfind.models.loading import artefact_odds_of, load_checked, padded_batches
 from cxlsfind.models.peak import PEAK_WINDOW
 from cxlsfind.models.torchscript import run_model
 from cxlsfind.records import PEAK_CLASSES
@@ -28,12 +26,6 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Rows of a frame whose heat map is drawn at a time.
 _BAND_ROWS = 128
-
-#: How much more or less common (log) than by the table candidates can be in a finder's eyes.
-_LEARNT = (-1.0, 8.0)
-
-#: Log rates below which a candidate is beyond chance, and what was learnt of chance is moot.
-_RAREST = -30.0
 
 #: Numbers that the model gives of a patch.
 N_COLUMNS: Final = 8 + len(PEAK_CLASSES)
@@ -52,9 +44,8 @@ class Verdicts:
         Log odds of an artefact against a spot, given the other candidates of the frame.
     is_artefact
         Whether those are beyond what spots are given away for.
-    log_rate, log_rate_alone
-        Natural logarithm of how often per pixel pure background makes something as good in the
-        eyes of the model, and of the likelihood ratio without it.
+    score
+        Log likelihood ratio, which the model does not change.
     fs, ss
         Position, px from the middle of the patch's middle pixel.
     sigma_fs, sigma_ss
@@ -70,8 +61,7 @@ class Verdicts:
     logit: FloatArray
     artefact: FloatArray
     is_artefact: npt.NDArray[np.bool_]
-    log_rate: FloatArray
-    log_rate_alone: FloatArray
+    score: FloatArray
     fs: FloatArray
     ss: FloatArray
     sigma_fs: FloatArray
@@ -87,37 +77,9 @@ class Verdicts:
         with np.errstate(invalid="ignore"):
             return np.asarray(-np.logaddexp(-self.logit, self.artefact))
 
-    def is_peak(self, log_rate: float) -> npt.NDArray[np.bool_]:
-        """Tell which are no artefacts, and as rare on background alone as asked for."""
-        return np.asarray((self.log_rate <= log_rate) & ~self.is_artefact)
-
     def take(self, rows: slice | npt.NDArray[np.bool_]) -> Verdicts:
         """Return the verdicts on some of the candidates."""
         return Verdicts(*(getattr(self, item.name)[rows] for item in fields(self)))
-
-    def log_expected(self, found: FloatArray, n_pixels: float) -> FloatArray:
-        """Return how many false peaks per frame to expect at or above each candidate's verdict.
-
-        What the finder learnt of the detector, such as shared charge, makes some candidates more
-        common than pure background does: that is kept. Of artefacts there may be any number.
-
-        Parameters
-        ----------
-        found
-            The same by the finder alone, natural logarithms both; of candidates behind those that
-            the model was asked about too, and there the result.
-        n_pixels
-            Usable pixels.
-        """
-        size = math.log(n_pixels)
-        expected = found.copy()
-        asked = expected[: len(self.logit)]
-        learnt = np.clip(asked - size - self.log_rate_alone, *_LEARNT)
-        learnt[self.log_rate_alone < _RAREST] = 0.0
-        is_known = ~np.isnan(self.logit)
-        asked[is_known] = (self.log_rate + size + learnt)[is_known]
-        asked[self.is_artefact] = np.inf
-        return expected
 
 
 class PeakRunner:
@@ -140,7 +102,7 @@ class PeakRunner:
     def __init__(self, path: Path, data: DataDescription | None, device: torch.device) -> None:
         self.device = device
         self._model, self.card = load_checked(path, "peak", data, device)
-        self._calibration = Calibration.from_card(self.card.calibration, file=str(path))
+        self._artefact_odds = artefact_odds_of(self.card, file=str(path))
 
     def judge(
         self,
@@ -148,7 +110,6 @@ class PeakRunner:
         background: npt.NDArray[np.float32],
         mask: npt.NDArray[np.uint8],
         frame: npt.NDArray[np.intp],
-        is_listed: npt.NDArray[np.bool_],
     ) -> Verdicts:
         """Judge candidates, those of a whole block at once.
 
@@ -162,14 +123,12 @@ class PeakRunner:
             1 at usable pixels, 0 elsewhere, (n, 11, 11).
         frame
             Number of the frame of each.
-        is_listed
-            Whether the finder reports it.
         """
         parts = [self._judge_batch(*batch) for batch in padded_batches(counts, background, mask)]
         columns = np.concatenate(parts) if parts else np.empty((0, N_COLUMNS))
         level = background[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2].astype(np.float64)
         return verdicts_of(
-            columns[: len(counts)], level, frame, is_listed, self._calibration, self.card.background
+            columns[: len(counts)], level, frame, self._artefact_odds, self.card.background
         )
 
     def draw_heat_map(
@@ -226,8 +185,7 @@ def verdicts_of(
     columns: FloatArray,
     level: FloatArray,
     frame: npt.NDArray[np.intp],
-    is_listed: npt.NDArray[np.bool_],
-    calibration: Calibration,
+    artefact_odds: float,
     known: tuple[float, float],
 ) -> Verdicts:
     """Return the verdicts on candidates from the rows that the model gave.
@@ -236,24 +194,23 @@ def verdicts_of(
     ----------
     level
         Background under each, photons per pixel.
-    frame, is_listed
-        As in :meth:`PeakRunner.judge`.
-    calibration
-        How often background alone does as well, and which artefacts are cut.
+    frame
+        Number of the frame of each.
+    artefact_odds
+        Log odds from which a candidate is an artefact.
     known
         Range of backgrounds that the model knows.
     """
     low, high = known
-    held = np.clip(level, low, high)
     is_known = (level >= low) & (level <= high)
     logit, artefact, score = columns[:, 0], columns[:, 1], columns[:, 2]
-    artefact = odds_in_company(artefact, frame, is_listed & is_known)
+    # Of unknown backgrounds nothing is known, and nothing to be learnt.
+    artefact = odds_in_company(np.where(is_known, artefact, -np.inf), frame)
     return Verdicts(
         logit=np.where(is_known, logit, np.nan),
         artefact=artefact,
-        is_artefact=is_known & (artefact > calibration.artefact_odds),
-        log_rate=calibration.rates.log_rate_of_logit(logit, held),
-        log_rate_alone=calibration.rates.log_rate_of_ratio(score, held),
+        is_artefact=artefact > artefact_odds,
+        score=score,
         fs=columns[:, 3],
         ss=columns[:, 4],
         sigma_fs=np.exp(columns[:, 5]),

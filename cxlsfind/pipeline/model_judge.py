@@ -77,7 +77,7 @@ class ModelJudge:
         from cxlsfind.models.runtime import choose_device, load_models
 
         device = choose_device(config.device, rank_on_node)
-        self._judge = FrameJudge(load_models(choice.files, device), config.false_peaks)
+        self._judge = FrameJudge(load_models(choice.files, device))
         self._run = run
         self._config = config
 
@@ -98,16 +98,12 @@ class ModelJudge:
         """
         from cxlsfind.models.cutting import Candidates, FrameArrays, cut_patches
         from cxlsfind.models.hit_inputs import Evidence
-        from cxlsfind.models.searched import SearchedFrame, n_asked
+        from cxlsfind.models.searched import SearchedFrame
 
         canvas = build_canvas(self._run.layout)
         patches = cut_patches(
             [
-                Candidates(
-                    result.peaks[: n_asked(result.peaks, result.n_peaks, self._config.false_peaks)],
-                    result.background,
-                    result.ring_centre_px,
-                )
+                Candidates(result.peaks[: result.n_peaks], result.background, result.ring_centre_px)
                 for result in found.frames
             ],
             FrameArrays(self._run.geometry, self._run.layout, found.usable, shift_m),

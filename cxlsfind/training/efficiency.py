@@ -17,7 +17,7 @@ from torch import nn
 from cxlsfind.finding.poisson.scores import typical_photons
 from cxlsfind.finding.poisson.shapes import ShapeBank, gaussian_taps
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
-from cxlsfind.training.calibrate import log_odds_of, log_rate_per_pixel
+from cxlsfind.training.calibrate import artefact_odds_of, log_rate_per_pixel
 from cxlsfind.training.null import PATCH_SIDE, draw_null, score_at_rate, score_maps
 from cxlsfind.training.scores import Curve, crossing
 from cxlsfind.training.tables import spot_tables
@@ -96,11 +96,12 @@ def measure_efficiency(
     generator = np.random.default_rng((seed, 11))
     null = draw_null(finder, ratio, background, generator, n_patches)
     null_limit = draw_null(limit, best, background, generator, n_patches)
-    odds = _scores(model, artefact_odds, null.counts, background)
+    is_artefact = artefact_odds_of(model, null.counts, background, null.usable) > artefact_odds
+    left = np.where(is_artefact, -np.inf, null.score)
     needed = (
         score_at_rate(null_limit.score, null_limit.log_weight, log_rate),
         score_at_rate(null.score, null.log_weight, log_rate),
-        score_at_rate(odds, null.log_weight, log_rate),
+        score_at_rate(left, null.log_weight, log_rate),
     )
     photons = _FACTORS * float(typical_photons(np.array([background]))[0])
     found = np.empty((3, len(photons)))
@@ -111,8 +112,8 @@ def measure_efficiency(
             found[row, column] = (scores >= needed[row]).mean()
         scores, place = _highest(ratio, counts, background)
         patches = _around(counts, place)
-        scores = _scores(model, artefact_odds, patches, background)
-        found[2, column] = (scores >= needed[2]).mean()
+        is_artefact = artefact_odds_of(model, patches, background) > artefact_odds
+        found[2, column] = ((scores >= needed[2]) & ~is_artefact).mean()
     names = ("limit", "likelihood ratio", "model")
     curves = tuple(Curve(n, photons, y) for n, y in zip(names, found, strict=True))
     at_half = [crossing(photons, y, 0.5) for y in found]
@@ -166,11 +167,3 @@ def _around(counts: npt.NDArray[np.uint16], place: npt.NDArray[np.int64]) -> npt
         (place[:, 1:] + steps)[:, None, :],
     ]
     return cut
-
-
-def _scores(
-    model: nn.Module, most: float, counts: npt.NDArray[np.uint16], background: float
-) -> FloatArray:
-    """Return the log odds of a spot; the lowest there are for what is taken for an artefact."""
-    logit, artefact = log_odds_of(model, counts, background)
-    return np.where(artefact > most, -np.inf, logit)

@@ -17,7 +17,6 @@ import numpy.typing as npt
 from torch import nn
 
 from cxlsfind.finding.poisson.shapes import gaussian_taps
-from cxlsfind.models.calibration import Calibration
 from cxlsfind.sim.pattern import Pattern
 from cxlsfind.training.conditions import draw_settings
 from cxlsfind.training.efficiency import SPOT_SIGMA_PX, Efficiency
@@ -62,7 +61,7 @@ class FrameEfficiency(NamedTuple):
 
 def measure_frame_efficiency(
     model: nn.Module,
-    calibration: Calibration,
+    artefact_odds: float,
     limits: Sequence[Efficiency],
     kind: str,
     experiments: int,
@@ -102,7 +101,7 @@ def measure_frame_efficiency(
             places.append(place + 0.5)
         for one, place in zip(source.search(patterns), places, strict=True):
             listed = np.arange(len(one.result.peaks)) < one.result.n_peaks
-            kept = kept_peaks(model, calibration, source, one)
+            kept = kept_peaks(model, artefact_odds, source, one)
             for row, rows in enumerate((listed, kept)):
                 hit = _is_near(place, one, rows).reshape(-1, len(_FACTORS))
                 found[row] += hit.sum(axis=0)

@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from cxlsfind.models.calibration import Calibration
 from cxlsfind.sim.score import match_peaks
 from cxlsfind.training.conditions import FRAME_KINDS, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
@@ -15,7 +14,7 @@ from cxlsfind.training.reports import Section, Table
 from cxlsfind.training.seeds import Part, seed_of
 
 
-def evaluate_frames(model: nn.Module, calibration: Calibration, frames: int, seed: int) -> Section:
+def evaluate_frames(model: nn.Module, artefact_odds: float, frames: int, seed: int) -> Section:
     """Return what becomes of whole frames in the finder, with and without a peak model.
 
     Parameters
@@ -33,7 +32,7 @@ def evaluate_frames(model: nn.Module, calibration: Calibration, frames: int, see
             source = FrameSource(draw_settings(experiment, kind))
             flags = [k % 2 == 0 for k in range(32)]
             for found in source.block(0, flags):
-                counts += _count(model, calibration, source, found)
+                counts += _count(model, artefact_odds, source, found)
         hits, blanks = counts[4], 32 * max(1, frames // 32) - counts[4]
         rows.append(
             (
@@ -56,12 +55,12 @@ def evaluate_frames(model: nn.Module, calibration: Calibration, frames: int, see
 
 
 def _count(
-    model: nn.Module, calibration: Calibration, source: FrameSource, found: FoundFrame
+    model: nn.Module, artefact_odds: float, source: FrameSource, found: FoundFrame
 ) -> npt.NDArray[np.int64]:
     """Return false peaks without and with the model, spots found by both, and hits, of a frame."""
     peaks = found.result.peaks
     alone = np.arange(len(peaks)) < found.result.n_peaks
-    kept = kept_peaks(model, calibration, source, found)
+    kept = kept_peaks(model, artefact_odds, source, found)
     if not found.pattern.is_hit:
         return np.array([alone.sum(), kept.sum(), 0, 0, 0], np.int64)
     spots = np.column_stack([found.pattern.spots["fs"], found.pattern.spots["ss"]])

@@ -19,7 +19,7 @@ from cxlsfind.models.card import COUNT_TYPES, Card
 from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES
 from cxlsfind.models.loading import make_golden
 from cxlsfind.models.torchscript import load_model, save_model, script_model
-from cxlsfind.training.calibrate import artefact_odds, calibrate
+from cxlsfind.training.calibrate import artefact_odds, measure_rates, spot_limit
 from cxlsfind.training.hit_data import peak_of, simulate_frames
 from cxlsfind.training.loop import CHECKPOINT_NAME, read_checkpoint
 from cxlsfind.training.patches import LEVELS, PatchSimulator, join_patches
@@ -51,7 +51,8 @@ def export_checkpoint(
     command
         Command that made the model, for its card.
     n_patches
-        Weighted patches per background that the rates of a peak model are measured with.
+        Spots that the limit of a peak model is set with, and weighted patches per background that
+        tell which of them are found.
     n_frames
         Frames that the limit of a hit model is set with.
 
@@ -137,7 +138,8 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
     tables = spot_tables()
     simulator = PatchSimulator(tables, seed_of(seed, Part.THRESHOLDS), n_null=500)
     part = seed_of(seed, Part.CALIBRATE)
-    calibration = calibrate(model, simulator, part, n_patches, n_spots=n_patches)
+    rates = measure_rates(tables, part, n_patches)
+    limit = spot_limit(model, rates, simulator.spots(n_patches, part))
     golden = seed_of(seed, Part.GOLDEN)
     few = join_patches([simulator.spots(4, golden), simulator.nuisances("track", 4, golden)])
     card = Card(
@@ -154,7 +156,7 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
             "spot_length_over_width": [1.0, LONGEST],
             "photons_over_s50": [0.33, 300.0],
         },
-        calibration=calibration.to_card(),
+        calibration=limit,
     )
     return card, {"counts": few.counts, "background": few.background, "mask": few.mask}
 

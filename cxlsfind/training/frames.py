@@ -16,7 +16,7 @@ from cxlsfind.geometry.maps import inverse_d, position_px
 from cxlsfind.geometry.model import BeamKind, Geometry, Quantity
 from cxlsfind.models.cutting import Candidates, FrameArrays, Patches, cut_patches
 from cxlsfind.models.hit_inputs import Evidence
-from cxlsfind.models.searched import SearchedFrame, n_asked
+from cxlsfind.models.searched import SearchedFrame
 from cxlsfind.records import DenseFrame
 from cxlsfind.sim.patterns import Pattern, PatternSettings, PatternSimulator
 from cxlsfind.units import wavelength_m
@@ -64,7 +64,6 @@ class FrameSource:
             self.geometry, {slab_key(panel): settings.detector.shape}
         )
         self.usable = np.ascontiguousarray(self.simulator.pixel_mask.ravel() == 0)
-        self.false_peaks = false_peaks
         self._finder = PoissonFinder(
             PoissonSettings(false_peaks=false_peaks),
             self.geometry,
@@ -112,7 +111,6 @@ class FrameSource:
     def searched(self, found: FoundFrame) -> SearchedFrame:
         """Return a frame as models take it."""
         result = found.result
-        asked = n_asked(result.peaks, result.n_peaks, self.false_peaks)
         peaks = result.peaks.copy()
         place = peaks["fs"], peaks["ss"]
         peaks["inverse_d"] = inverse_d(
@@ -128,7 +126,7 @@ class FrameSource:
             evidence=Evidence(result.hit_log_bayes_factor, result.hit_p_value),
             mean_background=float(result.background.mean()) if len(result.background) else 0.0,
             position_px=position_px(self.geometry, 0, *place),
-            patches=found.patches.first(asked),
+            patches=found.patches.first(result.n_peaks),
         )
 
 

@@ -7,54 +7,59 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from cxlsfind.models.calibration import Calibration
 from cxlsfind.models.peak_runner import N_COLUMNS, Verdicts, columns_of, verdicts_of
 from cxlsfind.models.searched import weigh_frame
 from cxlsfind.training.frames import FoundFrame, FrameSource
 from cxlsfind.training.patches import LEVELS, PatchSet
 
 
-def judge_set(
-    model: nn.Module,
-    calibration: Calibration,
-    patches: PatchSet,
-    is_listed: npt.NDArray[np.bool_] | None = None,
-) -> Verdicts:
-    """Let a model judge candidates.
+def judge_set(model: nn.Module, artefact_odds: float, patches: PatchSet) -> Verdicts:
+    """Let a model judge candidates, each as if it were the only one of its frame.
 
     Parameters
     ----------
-    is_listed
-        Which of them the finder reports, where all are of one frame; each is alone without.
+    artefact_odds
+        Log odds from which a candidate is an artefact.
     """
-    inputs = patches.counts, patches.background, patches.mask
+    return judge_arrays(model, artefact_odds, *patches[:3])
+
+
+def judge_arrays(
+    model: nn.Module,
+    artefact_odds: float,
+    counts: npt.NDArray[np.uint16],
+    background: npt.NDArray[np.float32],
+    mask: npt.NDArray[np.uint8],
+    frame: npt.NDArray[np.intp] | None = None,
+) -> Verdicts:
+    """Let a model judge what is around candidates.
+
+    Parameters
+    ----------
+    counts, background, mask
+        As in :class:`~cxlsfind.models.cutting.Patches`.
+    frame
+        Number of the frame of each; each its own without.
+    """
     parts = [np.empty((0, N_COLUMNS))]
     with torch.inference_mode():
-        for start in range(0, len(patches.label), 1024):
-            batch = (torch.from_numpy(array[start : start + 1024]) for array in inputs)
+        for start in range(0, len(counts), 1024):
+            rows = slice(start, start + 1024)
+            batch = (torch.from_numpy(array[rows]) for array in (counts, background, mask))
             parts.append(columns_of(model(*batch)).double().numpy())
-    level = patches.background[:, 5, 5].astype(np.float64)
-    frame = np.arange(len(level))
-    if is_listed is not None:
-        frame = np.zeros_like(frame)
-    listed = np.ones(len(level), np.bool_) if is_listed is None else is_listed
-    return verdicts_of(np.concatenate(parts), level, frame, listed, calibration, LEVELS)
+    middle = counts.shape[1] // 2
+    level = background[:, middle, middle].astype(np.float64)
+    if frame is None:
+        frame = np.arange(len(level))
+    return verdicts_of(np.concatenate(parts), level, frame, artefact_odds, LEVELS)
 
 
 def kept_peaks(
-    model: nn.Module, calibration: Calibration, source: FrameSource, found: FoundFrame
+    model: nn.Module, artefact_odds: float, source: FrameSource, found: FoundFrame
 ) -> npt.NDArray[np.bool_]:
     """Tell which peaks of a frame are listed when the model has had its say."""
     frame = source.searched(found)
-    n = len(frame.patches.counts)
-    nothing = np.full(n, np.nan, np.float32)
-    patches = PatchSet(
-        *frame.patches,
-        np.zeros(n, np.int64),
-        np.full((n, 2), np.nan, np.float32),
-        nothing,
-        nothing,
-    )
-    verdicts = judge_set(model, calibration, patches, np.arange(n) < frame.n_peaks)
-    n_pixels = float(source.usable.sum())
-    return weigh_frame(frame, verdicts, n_pixels, source.false_peaks).listing.is_taken
+    alone = np.zeros(frame.n_peaks, np.intp)
+    verdicts = judge_arrays(model, artefact_odds, *frame.patches, alone)
+    weighed = weigh_frame(frame, verdicts, float(source.usable.sum()))
+    return (np.arange(len(frame.peaks)) < frame.n_peaks) & ~weighed.is_artefact

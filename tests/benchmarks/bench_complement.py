@@ -44,7 +44,7 @@ from cxlsfind.models.hit_inputs import Evidence
 from cxlsfind.models.judge import FrameJudge
 from cxlsfind.models.peak_runner import PeakRunner
 from cxlsfind.models.runtime import Models
-from cxlsfind.models.searched import SearchedFrame, n_asked
+from cxlsfind.models.searched import SearchedFrame
 from cxlsfind.records import PeakArray
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "real"
@@ -230,18 +230,16 @@ class Tally:
 class Judge:
     """A peak model behind the finder, as in the main job."""
 
-    def __init__(self, path: Path, arrays: FrameArrays, wanted: float) -> None:
+    def __init__(self, path: Path, arrays: FrameArrays) -> None:
         models = Models(PeakRunner(path, None, torch.device("cpu")), None)
-        self._judge = FrameJudge(models, wanted)
-        self._wanted = wanted
+        self._judge = FrameJudge(models)
         self._arrays = arrays
 
     def peaks(self, counts: npt.NDArray[np.int64], found: BlockResult) -> PeakArray:
         """Return the peaks of a frame that are reported."""
         result = found.frames[0]
-        asked = n_asked(result.peaks, result.n_peaks, self._wanted)
         patches = cut_patches(
-            [Candidates(result.peaks[:asked], result.background, result.ring_centre_px)],
+            [Candidates(result.peaks[: result.n_peaks], result.background, result.ring_centre_px)],
             self._arrays._replace(usable=found.usable),
             lambda number, pixels: counts.ravel()[pixels],
         )
@@ -345,7 +343,7 @@ def compare(name: str, options: argparse.Namespace, generator: np.random.Generat
         finder = PoissonFinder(settings, geometry, layout, usable.ravel())
         judge = None
         if options.models is not None:
-            judge = Judge(options.models, FrameArrays(geometry, layout, usable.ravel()), wanted)
+            judge = Judge(options.models, FrameArrays(geometry, layout, usable.ravel()))
         for scene, (draw, splits) in scenes.items():
             measure(scene, finder, judge, maker, usable, draw, wanted, splits, options, generator)
 

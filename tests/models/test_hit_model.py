@@ -222,5 +222,5 @@ def test_unknown_backgrounds_get_no_verdict(hit_file: Path) -> None:
 
 def test_a_card_without_a_limit_is_refused(hit_file: Path) -> None:
     """Nothing says then when a frame holds artefacts alone."""
-    with pytest.raises(ModelRefusedError, match="artefacts alone"):
+    with pytest.raises(ModelRefusedError, match="from which odds on"):
         HitRunner(hit_file.with_name("no_limit.pt"), EIGER, torch.device("cpu"))
