@@ -335,8 +335,6 @@ class ModelVerdict:
     ----------
     n_removed
         Peaks that the finder would have reported and a model did not.
-    n_added
-        Peaks that are reported because of a model.
     artefact_probability
         Probability that there are artefacts alone rather than a crystal, were both as common;
         NaN where no hit model knows such frames.
@@ -346,7 +344,6 @@ class ModelVerdict:
     """
 
     n_removed: int
-    n_added: int
     artefact_probability: float
     flags: tuple[float, float, float, float]
 

@@ -80,7 +80,8 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     """Return a function that exports an untrained peak and hit model to a new folder.
 
     Untrained models say what the statistics say. Arguments: ``peak_bias`` and ``hit_bias``, added
-    to the log odds of an artefact, and changes of both cards.
+    to the log odds of an artefact, ``peak_noise``, by which those of peaks differ, and changes of
+    both cards.
     """
     import numpy as np
     import torch
@@ -89,7 +90,6 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES, HitModel
     from cxlsfind.models.likelihood import LikelihoodRatio
     from cxlsfind.models.peak import PeakModel
-    from cxlsfind.training.calibrate import calibrate
     from cxlsfind.training.export import export_model
     from cxlsfind.training.patches import LEVELS, find_thresholds
     from cxlsfind.training.tables import spot_tables
@@ -98,7 +98,6 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     tables = spot_tables()
     reference = find_thresholds(tables, LikelihoodRatio(tables), 1.0, 3, 500)
     scores = reference.at(np.exp(tables.log_background)).tolist()
-    rates = calibrate(PeakModel(tables, scores).eval(), tables, 5, n_patches=2000, n_nodes=12)
     peak_card = Card(
         task="peak",
         version="0.0",
@@ -108,13 +107,12 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         photon_energy_ev=(4000.0, 30000.0),
         background=LEVELS,
         least_pulses=300.0,
-        calibration=rates.to_card(),
+        calibration={"artefact_odds": 0.0},
         metrics={"test_loss": 0.5},
     )
     hit_card = replace(
         peak_card,
         task="hit",
-        calibration={"artefact_odds": 0.0},
         training={"peak": "peak.pt"},
     )
     generator = np.random.default_rng(1)
@@ -128,12 +126,15 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         "frames": generator.random((2, len(FRAME_COLUMNS))).astype(np.float32),
     }
 
-    def make(peak_bias: float = 0.0, hit_bias: float = 0.0, **changes: object) -> Path:
+    def make(
+        peak_bias: float = 0.0, hit_bias: float = 0.0, peak_noise: float = 0.0, **changes: object
+    ) -> Path:
         folder = tmp_path_factory.mktemp("models")
         torch.manual_seed(2)
         peak, hit = PeakModel(tables, scores), HitModel()
         with torch.no_grad():
             peak.answer.bias[1] += peak_bias
+            peak.answer.weight[1] += peak_noise * torch.randn_like(peak.answer.weight[1])
             hit.answer.bias[0] += hit_bias
         for name, model, card, example in (
             ("peak.pt", peak, peak_card, patches),

@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         type=int,
         default=16000,
-        help="draws per background that a peak model's rates are measured with (default 16000)",
+        help="simulated spots that a peak model's limit is set with (default 16000)",
     )
     option(
         "--frames",

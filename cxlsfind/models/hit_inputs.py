@@ -58,7 +58,8 @@ def hit_inputs(
     n_peaks
         Reported peaks.
     spot_logit
-        What the peak model says of each; NaN where it says nothing.
+        Log odds of a spot against all else by the peak model, of the first peaks; NaN where it
+        says nothing.
     """
     some = peaks[:MOST_CANDIDATES]
     n = len(some)
@@ -70,7 +71,8 @@ def hit_inputs(
     candidates[:n, 5] = 0.1 * np.nan_to_num(some["inverse_d"])
     candidates[:n, 6] = some["n_pixels"]
     if spot_logit is not None:
-        candidates[:n, 7] = np.nan_to_num(spot_logit[:n])
+        heard = np.nan_to_num(spot_logit[:n])
+        candidates[: len(heard), 7] = heard
     candidates[:n, 8] = 1.0
     frame = np.array(
         [log_bayes_factor, math.log(max(p_value, _SMALLEST)), mean_background, n_peaks],

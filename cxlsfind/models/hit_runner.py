@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cxlsfind.models.card import DataDescription, ModelRefusedError
+from cxlsfind.models.card import DataDescription
 from cxlsfind.models.hit import FRAME_COLUMNS, MOST_CANDIDATES
 from cxlsfind.models.hit_inputs import HitInputs
-from cxlsfind.models.loading import load_checked, padded_batches
+from cxlsfind.models.loading import artefact_odds_of, load_checked, padded_batches
 from cxlsfind.models.torchscript import run_model
 from cxlsfind.records import FRAME_FLAGS
 
@@ -73,12 +73,7 @@ class HitRunner:
     def __init__(self, path: Path, data: DataDescription | None, device: torch.device) -> None:
         self.device = device
         self._model, self.card = load_checked(path, "hit", data, device)
-        try:
-            self._most_odds = float(self.card.calibration["artefact_odds"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelRefusedError(
-                f"{path}: its card does not say when a frame holds artefacts alone; export it again"
-            ) from error
+        self._most_odds = artefact_odds_of(self.card, file=str(path))
 
     @property
     def needs_peak_model(self) -> bool:

@@ -11,13 +11,10 @@ from cxlsfind.models.hit_inputs import Evidence, HitInputs
 from cxlsfind.models.hit_runner import HitVerdicts
 from cxlsfind.models.runtime import Models
 from cxlsfind.models.searched import (
-    DEEPER,
     SearchedFrame,
     WeighedFrame,
     describe_frame,
-    found_expected,
     judge_peaks,
-    p_values,
     weigh_frame,
 )
 from cxlsfind.records import ModelVerdict, PeakArray
@@ -32,8 +29,7 @@ class JudgedFrame:
     Parameters
     ----------
     peaks
-        As the finder gives them, in the models' order: reported ones first, without those that
-        are no spots.
+        As the finder gives them, without artefacts.
     n_peaks
         How many of them, from the first, are reported.
     evidence
@@ -52,17 +48,10 @@ class JudgedFrame:
 
 
 class FrameJudge:
-    """Models, ready to judge searched frames.
+    """Models, ready to judge searched frames."""
 
-    Parameters
-    ----------
-    false_peaks
-        Asked for, per frame.
-    """
-
-    def __init__(self, models: Models, false_peaks: float) -> None:
+    def __init__(self, models: Models) -> None:
         self._models = models
-        self._false_peaks = false_peaks
 
     def judge(self, frames: Sequence[SearchedFrame], n_pixels: float) -> list[JudgedFrame]:
         """Judge the frames of a block.
@@ -73,7 +62,7 @@ class FrameJudge:
             Usable pixels.
         """
         weighed = [
-            weigh_frame(frame, verdicts, n_pixels, self._false_peaks)
+            weigh_frame(frame, verdicts, n_pixels)
             for frame, verdicts in zip(frames, judge_peaks(self._models.peak, frames), strict=True)
         ]
         hits = self._judge_hits(frames, weighed)
@@ -97,9 +86,7 @@ class FrameJudge:
     def _conclude(
         self, frame: SearchedFrame, weighed: WeighedFrame, hits: HitVerdicts | None, number: int
     ) -> JudgedFrame:
-        peaks, n_peaks = _in_order(frame, weighed, self._false_peaks)
-        taken = weighed.listing.is_taken
-        before = np.arange(len(taken)) < frame.n_peaks
+        n_removed = int(weighed.is_artefact.sum())
         evidence, probability, flags, is_artefact = weighed.evidence, np.nan, _NO_FLAGS, False
         if hits is not None and not np.isnan(hits.log_odds[number]):
             is_artefact = bool(hits.is_artefact[number])
@@ -109,30 +96,20 @@ class FrameJudge:
             ice, salt, precipitant, streak = hits.flags[number].tolist()
             flags = (ice, salt, precipitant, streak)
         verdict = ModelVerdict(
-            n_removed=int((before & ~taken).sum()),
-            n_added=int((taken & ~before).sum()),
+            n_removed=n_removed,
             artefact_probability=float(probability),
             flags=flags,
         )
-        return JudgedFrame(peaks, n_peaks, evidence, is_artefact, verdict)
+        peaks = _judged_peaks(frame, weighed)
+        return JudgedFrame(peaks, frame.n_peaks - n_removed, evidence, is_artefact, verdict)
 
 
-def _in_order(
-    frame: SearchedFrame, weighed: WeighedFrame, false_peaks: float
-) -> tuple[PeakArray, int]:
-    """Return the peaks of a frame with what a model says of each, most significant first."""
-    peaks = frame.peaks.copy()
-    verdicts, listing = weighed.verdicts, weighed.listing
-    if verdicts is None:
-        peaks["spot_probability"], peaks["kind"] = np.nan, -1
-        return peaks, frame.n_peaks
-    is_known = ~np.isnan(verdicts.logit)
-    peaks["spot_probability"] = np.where(is_known, verdicts.spot_probability, np.nan)
-    peaks["kind"] = np.where(is_known, verdicts.kind, -1)
-    peaks["p_value"] = p_values(listing)
-    # As deep as the finder went: what it took a step beyond that, the model may too.
-    found = found_expected(frame.peaks, frame.n_peaks, false_peaks)
-    deepest = np.log(max(DEEPER * false_peaks, found.max(initial=0.0)))
-    order = np.argsort(listing.log_expected, kind="stable")
-    order = order[listing.log_expected[order] <= deepest]
-    return peaks[order], int(listing.is_taken.sum())
+def _judged_peaks(frame: SearchedFrame, weighed: WeighedFrame) -> PeakArray:
+    """Return the peaks of a frame without artefacts, with what a model says of each."""
+    peaks, verdicts = frame.peaks.copy(), weighed.verdicts
+    peaks["spot_probability"], peaks["kind"] = np.nan, -1
+    if verdicts is not None:
+        known = np.flatnonzero(~np.isnan(verdicts.logit))
+        peaks["spot_probability"][known] = verdicts.spot_probability[known]
+        peaks["kind"][known] = verdicts.kind[known]
+    return peaks[~weighed.is_artefact]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +14,9 @@ import torch
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
 from cxlsfind.models.torchscript import load_model, run_model
 
-#: Patches, or frames, judged at a time.
+#: Patches, or frames, judged at a time; what is left of a block fills whole parts of that.
 BATCH_SIZE: Final = 256
+_PART: Final = 64
 
 #: Largest difference of a log odds from what the card says that passes as rounding.
 _GOLDEN_TOLERANCE = 1e-2
@@ -47,23 +49,52 @@ def load_checked(
     return model, card
 
 
+def artefact_odds_of(card: Card, *, file: str) -> float:
+    """Return the log odds of an artefact from which a model's word is taken for it.
+
+    Raises
+    ------
+    ModelRefusedError
+        The card does not say.
+    """
+    try:
+        return float(card.calibration["artefact_odds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelRefusedError(
+            f"{file}: its card does not say from which odds on something is an artefact; export "
+            "it again"
+        ) from error
+
+
 def padded_batches(*arrays: npt.NDArray[Any], size: int = BATCH_SIZE) -> Iterator[list[Any]]:
-    """Cut arrays of equal length into batches of one size; the last is filled up with its first."""
-    for start in range(0, len(arrays[0]), size):
-        rows = np.arange(start, start + size)
-        rows[rows >= len(arrays[0])] = start
+    """Cut arrays of equal length into batches of one size.
+
+    The last is as many parts of it as are needed, filled up with its first.
+    """
+    number = len(arrays[0])
+    for start in range(0, number, size):
+        stop = start + min(size, math.ceil((number - start) / _PART) * _PART)
+        rows = np.arange(start, stop)
+        rows[rows >= number] = start
         yield [np.ascontiguousarray(array[rows]) for array in arrays]
 
 
-def make_golden(inputs: dict[str, npt.NDArray[Any]], output: torch.Tensor) -> dict[str, Any]:
-    """Return what a card holds of an example: the inputs of ``forward`` and its first output."""
+def make_golden(
+    inputs: dict[str, npt.NDArray[Any]], outputs: Sequence[torch.Tensor]
+) -> dict[str, Any]:
+    """Return what a card holds of an example: the inputs of ``forward``, its first two outputs."""
     return {
         "inputs": {
             name: {"dtype": array.dtype.name, "values": array.astype(np.float64).tolist()}
             for name, array in inputs.items()
         },
-        "output": output.flatten().double().numpy().round(5).tolist(),
+        "output": _checked(outputs).round(5).tolist(),
     }
+
+
+def _checked(outputs: Sequence[torch.Tensor]) -> npt.NDArray[np.float64]:
+    parts = [output.flatten().cpu().double().numpy() for output in outputs[:2]]
+    return np.concatenate(parts)
 
 
 def _check_golden(
@@ -77,8 +108,14 @@ def _check_golden(
         expected = np.array(card.golden["output"], np.float64)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelRefusedError(f"{file}: its card has no inputs to check it with") from error
-    found = run_model(model, *(torch.from_numpy(array).to(device) for array in inputs))[0]
-    difference = np.abs(found.flatten().cpu().double().numpy() - expected).max(initial=0.0)
+    outputs = run_model(model, *(torch.from_numpy(array).to(device) for array in inputs))
+    found = _checked(outputs)
+    if found.shape != expected.shape:
+        raise ModelRefusedError(
+            f"{file}: gives {found.size} log odds where its card has {expected.size}; "
+            "export it again"
+        )
+    difference = np.abs(found - expected).max(initial=0.0)
     if not difference <= _GOLDEN_TOLERANCE:
         raise ModelRefusedError(
             f"{file}: its log odds differ by {difference:.3g} from what its card says; "

@@ -3,8 +3,9 @@
 What is there is weighed as odds between a spot, background noise and artefacts. The odds of a spot
 against noise are the likelihood ratio's, which nothing beats on clean data; the network adds a
 bounded residual to it, for spots of other shapes and a background that is not quite as believed,
-and finds the odds of the artefacts. Its last layer starts at zero: before training the verdict is
-the likelihood ratio.
+and finds the odds of the artefacts. The two are kept apart: a likely spot does not become a
+doubtful one because it might also be something else. The last layer starts at zero: before
+training the verdict is the likelihood ratio.
 
 The network is convolutional throughout. On patches of 11 x 11 pixels around candidates it gives
 one verdict each; on whole frames the same weights give a heat map.
@@ -25,7 +26,7 @@ PEAK_WINDOW: Final = 11
 _FIRST_ODDS = -9.2
 
 #: The residual on the likelihood ratio stays within this many nats.
-_RESIDUAL_NATS = 4.0
+RESIDUAL_NATS: Final = 1.5
 
 #: Photons per pixel that a patch is taken to have at least.
 _LEAST_BACKGROUND = 1e-6
@@ -37,8 +38,9 @@ class PeakVerdict(NamedTuple):
     Parameters
     ----------
     logit
-        Log odds of a spot against noise and artefacts together, were spots as common as noise at
-        the reference score.
+        Log odds of a spot against noise, were spots as common as noise at the reference score.
+    artefact
+        Log odds of an artefact of any kind against a spot, were both as common.
     score
         Log likelihood ratio of a spot against background, without the network.
     residual
@@ -55,6 +57,7 @@ class PeakVerdict(NamedTuple):
     """
 
     logit: Tensor
+    artefact: Tensor
     score: Tensor
     residual: Tensor
     offset: Tensor
@@ -90,7 +93,7 @@ class PeakModel(nn.Module):
         # TorchScript knows constants as attributes only.
         self.window = PEAK_WINDOW
         self.first_odds = _FIRST_ODDS
-        self.most_residual = _RESIDUAL_NATS
+        self.most_residual = RESIDUAL_NATS
         self.least_background = _LEAST_BACKGROUND
         self.likelihood = LikelihoodRatio(tables)
         self.register_buffer("reference", torch.tensor(reference, dtype=torch.float32))
@@ -144,19 +147,19 @@ class PeakModel(nn.Module):
         answers = self.answers(photons, level, usable, components, margin, middle)
         residual = self.most_residual * torch.tanh(answers[:, 0] / self.most_residual)
         artefacts = answers[:, 1 : 1 + self.n_artefacts] + self.first_odds
-        noise = -(margin + residual)
-        rest = torch.cat([noise.unsqueeze(1), artefacts], dim=1)
-        logit = -torch.logsumexp(rest, dim=1)
+        logit = margin + residual
+        nothing = torch.zeros_like(logit).unsqueeze(1)
         offset, log_sigma, strength = self.measure(inner, inner_level, inner_usable, middle)
         last = answers[:, 1 + self.n_artefacts :]
         return PeakVerdict(
             logit=logit,
+            artefact=torch.logsumexp(artefacts, dim=1),
             score=score,
-            residual=logit - margin,
+            residual=residual,
             offset=offset + last[:, 0:2],
             log_sigma=(log_sigma.unsqueeze(1) + last[:, 2:4]).clamp(-4.0, 1.0),
             photons=strength * torch.exp(last[:, 4].clamp(-3.0, 3.0)),
-            classes=torch.cat([torch.zeros_like(noise).unsqueeze(1), rest], dim=1),
+            classes=torch.cat([nothing, -logit.unsqueeze(1), artefacts], dim=1),
         )
 
     def reference_at(self, level: Tensor) -> Tensor:

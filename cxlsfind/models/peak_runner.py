@@ -1,24 +1,23 @@
 """The peak model, ready to judge candidates.
 
-Patches of a block are judged together, in batches that are padded to one size: the numbers that
-come out do not depend on how many candidates there are, nor on ranks.
+Patches of a block are judged together, in batches of one size but for the last: the numbers that
+come out do not depend on ranks, nor, on one kind of device, on how many candidates there are.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from cxlsfind.models.calibration import RateTable
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.loading import load_checked, padded_batches
+from cxlsfind.models.company import odds_in_company
+from cxlsfind.models.loading import artefact_odds_of, load_checked, padded_batches
 from cxlsfind.models.peak import PEAK_WINDOW
 from cxlsfind.models.torchscript import run_model
 from cxlsfind.records import PEAK_CLASSES
@@ -28,11 +27,8 @@ FloatArray = npt.NDArray[np.float64]
 #: Rows of a frame whose heat map is drawn at a time.
 _BAND_ROWS = 128
 
-#: How much more or less common (log) than by the table candidates can be in a finder's eyes.
-_LEARNT = (-1.0, 8.0)
-
-#: Log rates below which a candidate is beyond chance, and what was learnt of chance is moot.
-_RAREST = -30.0
+#: Numbers that the model gives of a patch.
+N_COLUMNS: Final = 8 + len(PEAK_CLASSES)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,11 +38,14 @@ class Verdicts:
     Parameters
     ----------
     logit
-        Log odds of a spot against everything else; NaN where the background is outside the range
-        that the model knows.
-    log_rate, log_rate_alone
-        Natural logarithm of how often per pixel pure background makes something as good in the
-        eyes of the model, and of the likelihood ratio without it.
+        Log odds of a spot against noise; NaN where the background is outside the range that the
+        model knows.
+    artefact
+        Log odds of an artefact against a spot, given the other candidates of the frame.
+    is_artefact
+        Whether those are beyond what spots are given away for.
+    score
+        Log likelihood ratio, which the model does not change.
     fs, ss
         Position, px from the middle of the patch's middle pixel.
     sigma_fs, sigma_ss
@@ -56,13 +55,13 @@ class Verdicts:
     kind
         Likeliest class, an index into :data:`~cxlsfind.records.PEAK_CLASSES`; int64.
     spot_probability
-        Probability of a spot rather than an artefact, given that it is not chance; before any
-        word on how common artefacts are in these data.
+        Probability of a spot rather than an artefact, given that it is not chance.
     """
 
     logit: FloatArray
-    log_rate: FloatArray
-    log_rate_alone: FloatArray
+    artefact: FloatArray
+    is_artefact: npt.NDArray[np.bool_]
+    score: FloatArray
     fs: FloatArray
     ss: FloatArray
     sigma_fs: FloatArray
@@ -71,28 +70,16 @@ class Verdicts:
     kind: npt.NDArray[np.int64]
     spot_probability: FloatArray
 
-    def take(self, rows: slice) -> Verdicts:
+    @property
+    def odds(self) -> FloatArray:
+        """Log odds of a spot against noise and artefacts together, were all as common."""
+        # Beyond the range that the model knows there are none, and numpy would complain of that.
+        with np.errstate(invalid="ignore"):
+            return np.asarray(-np.logaddexp(-self.logit, self.artefact))
+
+    def take(self, rows: slice | npt.NDArray[np.bool_]) -> Verdicts:
         """Return the verdicts on some of the candidates."""
         return Verdicts(*(getattr(self, item.name)[rows] for item in fields(self)))
-
-    def log_expected(self, found: FloatArray, n_pixels: float) -> FloatArray:
-        """Return how many false peaks per frame to expect at or above each candidate's verdict.
-
-        What the finder learnt of the detector, such as shared charge, makes some candidates more
-        common than pure background does: that is kept.
-
-        Parameters
-        ----------
-        found
-            The same by the finder alone; natural logarithms, both.
-        n_pixels
-            Usable pixels.
-        """
-        size = math.log(n_pixels)
-        learnt = np.clip(found - size - self.log_rate_alone, *_LEARNT)
-        learnt[self.log_rate_alone < _RAREST] = 0.0
-        expected: FloatArray = np.where(np.isnan(self.logit), found, self.log_rate + size + learnt)
-        return expected
 
 
 class PeakRunner:
@@ -115,13 +102,14 @@ class PeakRunner:
     def __init__(self, path: Path, data: DataDescription | None, device: torch.device) -> None:
         self.device = device
         self._model, self.card = load_checked(path, "peak", data, device)
-        self._rates = RateTable.from_card(self.card.calibration, file=str(path))
+        self._artefact_odds = artefact_odds_of(self.card, file=str(path))
 
     def judge(
         self,
         counts: npt.NDArray[np.uint16],
         background: npt.NDArray[np.float32],
         mask: npt.NDArray[np.uint8],
+        frame: npt.NDArray[np.intp],
     ) -> Verdicts:
         """Judge candidates, those of a whole block at once.
 
@@ -133,11 +121,15 @@ class PeakRunner:
             Expected background photons per pixel, (n, 11, 11), above zero.
         mask
             1 at usable pixels, 0 elsewhere, (n, 11, 11).
+        frame
+            Number of the frame of each.
         """
         parts = [self._judge_batch(*batch) for batch in padded_batches(counts, background, mask)]
-        columns = np.concatenate(parts) if parts else np.empty((0, 7 + len(PEAK_CLASSES)))
+        columns = np.concatenate(parts) if parts else np.empty((0, N_COLUMNS))
         level = background[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2].astype(np.float64)
-        return verdicts_of(columns[: len(counts)], level, self._rates, self.card.background)
+        return verdicts_of(
+            columns[: len(counts)], level, frame, self._artefact_odds, self.card.background
+        )
 
     def draw_heat_map(
         self,
@@ -166,7 +158,9 @@ class PeakRunner:
                 torch.from_numpy(np.ascontiguousarray(image[rows]))[None].to(self.device)
                 for image in padded
             ]
-            heat[start : start + _BAND_ROWS] = run_model(self._model, *band)[0][0].cpu().numpy()
+            logit, artefact, *_ = run_model(self._model, *band)
+            odds = -torch.logaddexp(-logit, artefact)
+            heat[start : start + _BAND_ROWS] = odds[0].cpu().numpy()
         return heat
 
     def _judge_batch(
@@ -183,12 +177,16 @@ class PeakRunner:
 
 def columns_of(verdict: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return what the model says of patches as one row each, for :func:`verdicts_of`."""
-    logit, score, _, *rest = verdict
-    return torch.cat([part.flatten(1) for part in (logit, score, *rest)], dim=1)
+    logit, artefact, score, _, *rest = verdict
+    return torch.cat([part.flatten(1) for part in (logit, artefact, score, *rest)], dim=1)
 
 
 def verdicts_of(
-    columns: FloatArray, level: FloatArray, rates: RateTable, known: tuple[float, float]
+    columns: FloatArray,
+    level: FloatArray,
+    frame: npt.NDArray[np.intp],
+    artefact_odds: float,
+    known: tuple[float, float],
 ) -> Verdicts:
     """Return the verdicts on candidates from the rows that the model gave.
 
@@ -196,24 +194,28 @@ def verdicts_of(
     ----------
     level
         Background under each, photons per pixel.
-    rates
-        How often background alone does as well.
+    frame
+        Number of the frame of each.
+    artefact_odds
+        Log odds from which a candidate is an artefact.
     known
         Range of backgrounds that the model knows.
     """
     low, high = known
-    held = np.clip(level, low, high)
-    classes = columns[:, 7:]
-    artefact = np.logaddexp.reduce(classes[:, 2:], axis=1)
+    is_known = (level >= low) & (level <= high)
+    logit, artefact, score = columns[:, 0], columns[:, 1], columns[:, 2]
+    # Of unknown backgrounds nothing is known, and nothing to be learnt.
+    artefact = odds_in_company(np.where(is_known, artefact, -np.inf), frame)
     return Verdicts(
-        logit=np.where((level >= low) & (level <= high), columns[:, 0], np.nan),
-        log_rate=rates.log_rate_of_logit(columns[:, 0], held),
-        log_rate_alone=rates.log_rate_of_ratio(columns[:, 1], held),
-        fs=columns[:, 2],
-        ss=columns[:, 3],
-        sigma_fs=np.exp(columns[:, 4]),
-        sigma_ss=np.exp(columns[:, 5]),
-        photons=columns[:, 6],
-        kind=classes.argmax(axis=1),
+        logit=np.where(is_known, logit, np.nan),
+        artefact=artefact,
+        is_artefact=artefact > artefact_odds,
+        score=score,
+        fs=columns[:, 3],
+        ss=columns[:, 4],
+        sigma_fs=np.exp(columns[:, 5]),
+        sigma_ss=np.exp(columns[:, 6]),
+        photons=columns[:, 7],
+        kind=columns[:, 8:].argmax(axis=1),
         spot_probability=1.0 / (1.0 + np.exp(np.clip(artefact, -700.0, 700.0))),
     )

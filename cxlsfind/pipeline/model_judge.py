@@ -77,7 +77,7 @@ class ModelJudge:
         from cxlsfind.models.runtime import choose_device, load_models
 
         device = choose_device(config.device, rank_on_node)
-        self._judge = FrameJudge(load_models(choice.files, device), config.false_peaks)
+        self._judge = FrameJudge(load_models(choice.files, device))
         self._run = run
         self._config = config
 
@@ -103,7 +103,7 @@ class ModelJudge:
         canvas = build_canvas(self._run.layout)
         patches = cut_patches(
             [
-                Candidates(result.peaks, result.background, result.ring_centre_px)
+                Candidates(result.peaks[: result.n_peaks], result.background, result.ring_centre_px)
                 for result in found.frames
             ],
             FrameArrays(self._run.geometry, self._run.layout, found.usable, shift_m),
@@ -129,7 +129,9 @@ class ModelJudge:
         self, results: Sequence[PoissonResult], shift_m: tuple[float, float]
     ) -> list[npt.NDArray[np.float64]]:
         """Return where the peaks of every frame lie from the beam, px."""
-        peaks = np.concatenate([result.peaks for result in results])
+        from cxlsfind.models.cutting import join_peaks
+
+        peaks = join_peaks([result.peaks for result in results])
         positions = np.empty((len(peaks), 2))
         for panel in np.unique(peaks["panel"]).tolist():
             here = peaks["panel"] == panel

@@ -1,4 +1,4 @@
-"""Measuring how often background alone reaches a model's scores, to 1e-8 per frame if need be."""
+"""Limits of models, and how often background alone reaches a score, to 1e-8 per frame."""
 
 from __future__ import annotations
 
@@ -6,38 +6,57 @@ import math
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
-from cxlsfind.models.calibration import FloatArray, RateTable
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
 from cxlsfind.training.hit_data import ARTEFACT, HIT, FrameSet
-from cxlsfind.training.null import NullDraw, draw_null, score_at_rate
-from cxlsfind.training.patches import FRAME_PIXELS, LEVELS
-from cxlsfind.training.peak_task import judge_patches
+from cxlsfind.training.judging import judge_arrays, judge_set
+from cxlsfind.training.null import PATCH_SIDE, draw_null, score_at_rate
+from cxlsfind.training.patches import FRAME_PIXELS, LEVELS, PatchSet
+from cxlsfind.training.rates import FloatArray, RateTable
 
 #: Rates that are tabulated, in false peaks per frame of an EIGER2 4M.
 _RATES: Final = np.geomspace(100.0, 1e-3, 21)
 
 _NODES: Final = 20
 
+#: The middle of a patch.
+HALF: Final = PATCH_SIDE // 2
+
+#: Share of the spots that may go as artefacts, of those that are found at one false peak per
+#: frame and are the only candidate of theirs; among others fewer do.
+GIVEN_AWAY: Final = 0.03
+
 #: The finder calls a frame a hit at this p-value.
 CALLED_AT: Final = 1e-3
 
 
-def calibrate(
-    model: nn.Module,
-    tables: SpotTables,
-    seed: int,
-    n_patches: int = 16000,
-    n_nodes: int = _NODES,
-) -> RateTable:
-    """Return how often background alone reaches the model's log odds and the likelihood ratio.
+def spot_limit(model: nn.Module, rates: RateTable, spots: PatchSet) -> dict[str, Any]:
+    """Return the log odds from which candidates are artefacts, for a card.
 
     Parameters
     ----------
     model
         A peak model, or its compiled form.
+    spots
+        Candidates that are spots; each is taken to be the only one of its frame.
+    """
+    judged = judge_set(model, math.inf, spots)
+    level = spots.background[:, HALF, HALF].astype(np.float64)
+    odds = judged.artefact[rates.at(judged.score, level) <= log_rate_per_pixel(1.0)]
+    limit = float(np.quantile(odds, 1.0 - GIVEN_AWAY))
+    return {"artefact_odds": round(limit, 4), "spots": len(odds), "given_away": GIVEN_AWAY}
+
+
+def measure_rates(
+    tables: SpotTables, seed: int, n_patches: int = 16000, n_nodes: int = _NODES
+) -> RateTable:
+    """Return how often background alone reaches a likelihood ratio.
+
+    Parameters
+    ----------
     n_patches
         Weighted patches per background; their number settles the error of the rates: a tenth
         with 16000.
@@ -45,21 +64,13 @@ def calibrate(
     ratio = LikelihoodRatio(tables)
     levels = np.geomspace(LEVELS[0], LEVELS[1], n_nodes)
     log_rate = np.log(_RATES / FRAME_PIXELS)
-    logits = np.empty((n_nodes, len(log_rate)))
-    ratios = np.empty_like(logits)
+    scores = np.empty((n_nodes, len(log_rate)))
     for number, level in enumerate(levels):
         generator = np.random.default_rng((seed, number))
         draw = draw_null(tables, ratio, float(level), generator, n_patches)
-        odds = logits_of(model, draw, float(level))
         for column, rate in enumerate(log_rate):
-            logits[number, column] = score_at_rate(odds, draw.log_weight, float(rate))
-            ratios[number, column] = score_at_rate(draw.score, draw.log_weight, float(rate))
-    return RateTable(
-        np.log(levels),
-        log_rate,
-        np.maximum.accumulate(logits, axis=1),
-        np.maximum.accumulate(ratios, axis=1),
-    )
+            scores[number, column] = score_at_rate(draw.score, draw.log_weight, float(rate))
+    return RateTable(np.log(levels), log_rate, np.maximum.accumulate(scores, axis=1))
 
 
 def artefact_odds(model: nn.Module, frames: FrameSet) -> dict[str, Any]:
@@ -91,20 +102,26 @@ def artefact_odds(model: nn.Module, frames: FrameSet) -> dict[str, Any]:
     }
 
 
-def logits_of(model: nn.Module, draw: NullDraw, level: float) -> FloatArray:
-    """Return a model's log odds for drawn patches on a flat background."""
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(draw.score), 1024):
-            counts = torch.from_numpy(draw.counts[start : start + 1024])
-            batch = {
-                "counts": counts,
-                "background": torch.full(counts.shape, level),
-                "mask": torch.from_numpy(draw.usable[start : start + 1024].astype(np.uint8)),
-            }
-            found.append(judge_patches(model, batch).logit)
-    logits: FloatArray = torch.cat(found).double().numpy()
-    return logits
+def artefact_odds_of(
+    model: nn.Module,
+    counts: npt.NDArray[np.uint16],
+    level: float,
+    usable: npt.NDArray[np.bool_] | None = None,
+) -> FloatArray:
+    """Return a model's log odds of an artefact for patches, each alone in its frame.
+
+    Parameters
+    ----------
+    counts
+        Patches, (n, 11, 11).
+    level
+        Flat background that they lie on, photons per pixel.
+    usable
+        Usable pixels of each; all unless given.
+    """
+    mask = np.ones(counts.shape, np.uint8) if usable is None else usable.astype(np.uint8)
+    background = np.full(counts.shape, level, np.float32)
+    return judge_arrays(model, math.inf, counts, background, mask).artefact
 
 
 def log_rate_per_pixel(false_peaks: float) -> float:

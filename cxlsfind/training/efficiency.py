@@ -12,15 +12,13 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from cxlsfind.finding.poisson.scores import typical_photons
 from cxlsfind.finding.poisson.shapes import ShapeBank, gaussian_taps
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
-from cxlsfind.training.calibrate import log_rate_per_pixel
+from cxlsfind.training.calibrate import artefact_odds_of, log_rate_per_pixel
 from cxlsfind.training.null import PATCH_SIDE, draw_null, score_at_rate, score_maps
-from cxlsfind.training.peak_task import judge_patches
 from cxlsfind.training.scores import Curve, crossing
 from cxlsfind.training.tables import spot_tables
 
@@ -71,6 +69,7 @@ class Efficiency(NamedTuple):
 
 def measure_efficiency(
     model: nn.Module,
+    artefact_odds: float,
     background: float,
     seed: int,
     *,
@@ -82,6 +81,8 @@ def measure_efficiency(
 
     Parameters
     ----------
+    artefact_odds
+        Log odds from which the model's artefacts are cut.
     false_peaks
         Per frame of an EIGER2 4M.
     n_spots
@@ -95,11 +96,12 @@ def measure_efficiency(
     generator = np.random.default_rng((seed, 11))
     null = draw_null(finder, ratio, background, generator, n_patches)
     null_limit = draw_null(limit, best, background, generator, n_patches)
-    odds = _logits(model, null.counts, background)
+    is_artefact = artefact_odds_of(model, null.counts, background, null.usable) > artefact_odds
+    left = np.where(is_artefact, -np.inf, null.score)
     needed = (
         score_at_rate(null_limit.score, null_limit.log_weight, log_rate),
         score_at_rate(null.score, null.log_weight, log_rate),
-        score_at_rate(odds, null.log_weight, log_rate),
+        score_at_rate(left, null.log_weight, log_rate),
     )
     photons = _FACTORS * float(typical_photons(np.array([background]))[0])
     found = np.empty((3, len(photons)))
@@ -110,7 +112,8 @@ def measure_efficiency(
             found[row, column] = (scores >= needed[row]).mean()
         scores, place = _highest(ratio, counts, background)
         patches = _around(counts, place)
-        found[2, column] = (_logits(model, patches, background) >= needed[2]).mean()
+        is_artefact = artefact_odds_of(model, patches, background) > artefact_odds
+        found[2, column] = ((scores >= needed[2]) & ~is_artefact).mean()
     names = ("limit", "likelihood ratio", "model")
     curves = tuple(Curve(n, photons, y) for n, y in zip(names, found, strict=True))
     at_half = [crossing(photons, y, 0.5) for y in found]
@@ -164,17 +167,3 @@ def _around(counts: npt.NDArray[np.uint16], place: npt.NDArray[np.int64]) -> npt
         (place[:, 1:] + steps)[:, None, :],
     ]
     return cut
-
-
-def _logits(model: nn.Module, counts: npt.NDArray[np.uint16], background: float) -> FloatArray:
-    found = []
-    with torch.inference_mode():
-        for start in range(0, len(counts), 1024):
-            part = torch.from_numpy(counts[start : start + 1024])
-            batch = {
-                "counts": part,
-                "background": torch.full(part.shape, background),
-                "mask": torch.ones(part.shape, dtype=torch.uint8),
-            }
-            found.append(judge_patches(model, batch).logit)
-    return np.asarray(torch.cat(found).double().numpy())

@@ -6,18 +6,15 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from cxlsfind.models.calibration import RateTable
-from cxlsfind.models.searched import list_peaks
 from cxlsfind.sim.score import match_peaks
 from cxlsfind.training.conditions import FRAME_KINDS, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
-from cxlsfind.training.judging import judge_set
-from cxlsfind.training.patches import PatchSet
+from cxlsfind.training.judging import kept_peaks
 from cxlsfind.training.reports import Section, Table
 from cxlsfind.training.seeds import Part, seed_of
 
 
-def evaluate_frames(model: nn.Module, table: RateTable, frames: int, seed: int) -> Section:
+def evaluate_frames(model: nn.Module, artefact_odds: float, frames: int, seed: int) -> Section:
     """Return what becomes of whole frames in the finder, with and without a peak model.
 
     Parameters
@@ -35,7 +32,7 @@ def evaluate_frames(model: nn.Module, table: RateTable, frames: int, seed: int) 
             source = FrameSource(draw_settings(experiment, kind))
             flags = [k % 2 == 0 for k in range(32)]
             for found in source.block(0, flags):
-                counts += _count(model, table, found, int(source.usable.sum()))
+                counts += _count(model, artefact_odds, source, found)
         hits, blanks = counts[4], 32 * max(1, frames // 32) - counts[4]
         rows.append(
             (
@@ -58,32 +55,15 @@ def evaluate_frames(model: nn.Module, table: RateTable, frames: int, seed: int) 
 
 
 def _count(
-    model: nn.Module, table: RateTable, found: FoundFrame, n_pixels: int
+    model: nn.Module, artefact_odds: float, source: FrameSource, found: FoundFrame
 ) -> npt.NDArray[np.int64]:
     """Return false peaks without and with the model, spots found by both, and hits, of a frame."""
     peaks = found.result.peaks
     alone = np.arange(len(peaks)) < found.result.n_peaks
-    kept = _kept(model, table, found, n_pixels)
+    kept = kept_peaks(model, artefact_odds, source, found)
     if not found.pattern.is_hit:
         return np.array([alone.sum(), kept.sum(), 0, 0, 0], np.int64)
     spots = np.column_stack([found.pattern.spots["fs"], found.pattern.spots["ss"]])
     places = np.column_stack([peaks["fs"], peaks["ss"]])
     matched = [int((match_peaks(spots, places[rows]) >= 0).sum()) for rows in (alone, kept)]
     return np.array([0, 0, *matched, 1], np.int64)
-
-
-def _kept(
-    model: nn.Module, table: RateTable, found: FoundFrame, n_pixels: int
-) -> npt.NDArray[np.bool_]:
-    """Tell which peaks of a frame are still there when the model has had its say."""
-    n = len(found.result.peaks)
-    nothing = np.full(n, np.nan, np.float32)
-    patches = PatchSet(
-        *found.patches,
-        np.zeros(n, np.int64),
-        np.full((n, 2), np.nan, np.float32),
-        nothing,
-        nothing,
-    )
-    verdicts = judge_set(model, table, patches)
-    return list_peaks(found.result.peaks, found.result.n_peaks, verdicts, n_pixels, 1.0).is_taken

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
 from cxlsfind.finding.poisson.scores import typical_photons
-from cxlsfind.models.calibration import RateTable
 from cxlsfind.models.likelihood import LikelihoodRatio
 from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.records import PEAK_CLASSES
-from cxlsfind.training.calibrate import calibrate, log_rate_per_pixel, logits_of
+from cxlsfind.training.calibrate import (
+    HALF,
+    artefact_odds_of,
+    log_rate_per_pixel,
+    measure_rates,
+    spot_limit,
+)
+from cxlsfind.training.conditions import FRAME_KINDS
 from cxlsfind.training.efficiency import Efficiency, measure_efficiency
+from cxlsfind.training.efficiency_frames import measure_frame_efficiency
 from cxlsfind.training.evaluate_frames import evaluate_frames
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
 from cxlsfind.training.judging import judge_set
 from cxlsfind.training.null import draw_null
 from cxlsfind.training.patches import FRAME_PIXELS, PatchSet, PatchSimulator
 from cxlsfind.training.peak_task import simulate_candidates
+from cxlsfind.training.rates import RateTable
 from cxlsfind.training.reports import Section, Table
 from cxlsfind.training.scenes import NUISANCES, SHARES, PatchClass
 from cxlsfind.training.scores import (
@@ -41,6 +50,32 @@ FloatArray = npt.NDArray[np.float64]
 BACKGROUNDS: Final = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
 
 _FLUX_EDGES: Final = (0.3, 0.7, 1.5, 3.0, 10.0, 400.0)
+
+#: Shares of the spots that may be taken for artefacts, to show what each buys.
+_GIVEN: Final = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05)
+
+
+class _Judged(NamedTuple):
+    """Candidates after the model.
+
+    Parameters
+    ----------
+    verdicts
+        The model's, of each as the only one of its frame.
+    log_rate
+        Natural logarithm of how often per pixel background alone has its likelihood ratio.
+    """
+
+    verdicts: Verdicts
+    log_rate: FloatArray
+
+    def found(self, log_rate: float) -> npt.NDArray[np.bool_]:
+        """Tell which the finder reports."""
+        return np.asarray(self.log_rate <= log_rate)
+
+    def kept(self, log_rate: float) -> npt.NDArray[np.bool_]:
+        """Tell which of them are left by the model."""
+        return self.found(log_rate) & ~self.verdicts.is_artefact
 
 
 def evaluate_peak(
@@ -61,27 +96,46 @@ def evaluate_peak(
     tables = spot_tables()
     simulator = PatchSimulator(tables, seed, n_null=max(300, round(4000 * precision)))
     n_patches = max(300, round(16000 * precision))
-    table = calibrate(model, tables, seed, n_patches)
+    part = seed_of(state["seed"], Part.CALIBRATE)
+    rates = measure_rates(tables, part, n_patches)
+    limit = float(spot_limit(model, rates, simulator.spots(n_patches, part))["artefact_odds"])
     patches = simulate_candidates(simulator, candidates, seed)
-    judged = judge_set(model, table, patches)
+    judged = _judge(model, limit, rates, patches)
+    nuisances = {
+        kind: _judge(model, limit, rates, simulator.nuisances(kind, candidates // 10, seed + 1))
+        for kind in NUISANCES
+    }
+    left_out = state["notes"]["left_out"]
+    limits = _measure_efficiencies(model, limit, seed, precision)
     sections = [
         Section("Model", figures=(("peak_model", draw_model(model, title="peak model")),)),
-        _efficiency(model, seed, precision),
+        _efficiency(limits),
         _candidates(patches, judged),
         _free_response(patches, judged),
-        _nuisances(model, table, simulator, candidates // 10, seed, state),
-        _false_alarms(model, table, n_patches, seed),
+        _nuisances(nuisances, left_out),
+        _trade(judged, patches.label == PatchClass.SPOT, nuisances, left_out),
+        _false_alarms(model, limit, rates, n_patches, seed),
         _measurements(patches, judged),
     ]
     if frames:
-        sections.append(evaluate_frames(model, table, frames, state["seed"]))
+        sections.append(evaluate_frames(model, limit, frames, state["seed"]))
+        sections.append(_among_nuisances(model, limit, limits, frames, state["seed"]))
     return sections
 
 
-def _efficiency(model: nn.Module, seed: int, precision: float) -> Section:
-    found: list[Efficiency] = [
+def _judge(model: nn.Module, artefact_odds: float, rates: RateTable, patches: PatchSet) -> _Judged:
+    verdicts = judge_set(model, artefact_odds, patches)
+    level = patches.background[:, HALF, HALF].astype(np.float64)
+    return _Judged(verdicts, rates.at(verdicts.score, level))
+
+
+def _measure_efficiencies(
+    model: nn.Module, artefact_odds: float, seed: int, precision: float
+) -> list[Efficiency]:
+    return [
         measure_efficiency(
             model,
+            artefact_odds,
             background,
             seed,
             n_spots=max(40, round(2000 * precision)),
@@ -89,6 +143,9 @@ def _efficiency(model: nn.Module, seed: int, precision: float) -> Section:
         )
         for background in BACKGROUNDS
     ]
+
+
+def _efficiency(found: list[Efficiency]) -> Section:
     rows = tuple(
         (
             f"{one.background:g}",
@@ -123,12 +180,30 @@ def _efficiency(model: nn.Module, seed: int, precision: float) -> Section:
     )  # fmt: skip
 
 
-def _candidates(patches: PatchSet, judged: Verdicts) -> Section:
-    truth = patches.label
-    matrix = confusion_matrix(truth, judged.kind, len(PEAK_CLASSES))
+def _among_nuisances(
+    model: nn.Module, artefact_odds: float, limits: list[Efficiency], frames: int, seed: int
+) -> Section:
+    rows = []
+    for kind in (*FRAME_KINDS, "all"):
+        experiments = max(1, frames // 64)
+        one = measure_frame_efficiency(model, artefact_odds, limits, kind, experiments, seed)
+        alone, both = (f"{eta:.3f} +- {one.sigma:.3f}" for eta in (one.alone, one.model))
+        rows.append((kind, alone, both, str(one.spots)))
+    header = ("frames", "eta, ratio alone", "eta, model", "spots")
+    return Section(
+        "Photon efficiency among nuisances",
+        ("Spots of 0.6 px planted in whole frames without crystals, behind the finder; the limit "
+         "is that of clean patches with the same background.",),
+        (Table("Photon efficiency in whole frames", header, tuple(rows)),),
+    )  # fmt: skip
+
+
+def _candidates(patches: PatchSet, judged: _Judged) -> Section:
+    truth, verdicts = patches.label, judged.verdicts
+    matrix = confusion_matrix(truth, verdicts.kind, len(PEAK_CLASSES))
     real = truth != PatchClass.NOISE
     curve = reliability(
-        "spot or nuisance", judged.spot_probability[real], truth[real] == PatchClass.SPOT
+        "spot or nuisance", verdicts.spot_probability[real], truth[real] == PatchClass.SPOT
     )
     return Section(
         "Candidates by class",
@@ -145,7 +220,7 @@ def _candidates(patches: PatchSet, judged: Verdicts) -> Section:
     )  # fmt: skip
 
 
-def _free_response(patches: PatchSet, judged: Verdicts) -> Section:
+def _free_response(patches: PatchSet, judged: _Judged) -> Section:
     """Recall against false peaks per frame, by background and by brightness."""
     spots = patches.label == PatchClass.SPOT
     level = patches.level.astype(np.float64)
@@ -157,12 +232,12 @@ def _free_response(patches: PatchSet, judged: Verdicts) -> Section:
     for low, high in pairwise(edges):
         here = spots & (level >= low) & (level < high) & (strength < 3.0)
         name = f"{low:g} to {high:g} photons/px"
-        share = [(judged.log_rate[here] <= cut).mean() if here.any() else math.nan for cut in cuts]
+        share = [judged.kept(cut)[here].mean() if here.any() else math.nan for cut in cuts]
         curves.append(Curve(name, false, np.array(share)))
     one = math.log(1.0 / FRAME_PIXELS)
     for low, high in (*pairwise(_FLUX_EDGES), (0.0, math.inf)):
         here = spots & (strength >= low) & (strength < high)
-        alone, both = rate(judged.log_rate_alone[here] <= one), rate(judged.log_rate[here] <= one)
+        alone, both = rate(judged.found(one)[here]), rate(judged.kept(one)[here])
         rows.append(
             (
                 f"{low:g} to {high:g}" if math.isfinite(high) else "all",
@@ -188,26 +263,16 @@ def _free_response(patches: PatchSet, judged: Verdicts) -> Section:
     )  # fmt: skip
 
 
-def _nuisances(
-    model: nn.Module,
-    table: RateTable,
-    simulator: PatchSimulator,
-    number: int,
-    seed: int,
-    state: dict[str, Any],
-) -> Section:
+def _nuisances(nuisances: dict[str, _Judged], left_out: Sequence[str]) -> Section:
     one = log_rate_per_pixel(1.0)
-    rows, total = [], np.zeros(2)
-    for kind in NUISANCES:
-        judged = judge_set(model, table, simulator.nuisances(kind, number, seed + 1))
-        alone, both = rate(judged.log_rate_alone <= one), rate(judged.log_rate <= one)
+    rows = []
+    for kind, judged in nuisances.items():
+        alone, both = rate(judged.found(one)), rate(judged.kept(one))
         fewer = alone.count / both.count if both.count else math.inf
-        if kind not in state["notes"]["left_out"]:
-            total += SHARES[kind] * np.array([alone.value, both.value])
-        known = "" if kind not in state["notes"]["left_out"] else " (never trained on)"
-        rows.append((kind + known, str(alone), str(both), f"{fewer:.1f}"))
-    fewer = total[0] / total[1] if total[1] else math.inf
-    rows.append(("all, as trained on", "", "", f"{fewer:.1f}"))
+        remark = " (never trained on)" if kind in left_out else ""
+        rows.append((kind + remark, str(alone), str(both), f"{fewer:.1f}"))
+    known = {kind: judged for kind, judged in nuisances.items() if kind not in left_out}
+    rows.append(("all, as trained on", "", "", f"{_times_fewer(known):.1f}"))
     header = ("nuisance", "likelihood ratio", "model", "times fewer")
     return Section(
         "Candidates that are nuisances",
@@ -216,7 +281,51 @@ def _nuisances(
     )
 
 
-def _false_alarms(model: nn.Module, table: RateTable, n_patches: int, seed: int) -> Section:
+def _times_fewer(nuisances: dict[str, _Judged], limit: float | None = None) -> float:
+    """Return how many times fewer nuisances are taken for spots, of kinds as common as in training.
+
+    Parameters
+    ----------
+    limit
+        Log odds from which they are cut, instead of the model's own.
+    """
+    one = log_rate_per_pixel(1.0)
+    total = np.zeros(2)
+    for kind, judged in nuisances.items():
+        found, kept = judged.found(one), judged.kept(one)
+        if limit is not None:
+            kept = found & (judged.verdicts.artefact <= limit)
+        total += SHARES[kind] * np.array([found.mean(), kept.mean()])
+    return float(total[0] / total[1]) if total[1] else math.inf
+
+
+def _trade(
+    judged: _Judged,
+    is_spot: npt.NDArray[np.bool_],
+    nuisances: dict[str, _Judged],
+    left_out: Sequence[str],
+) -> Section:
+    """What other limits on artefacts would cost and bring."""
+    trained = {kind: nuisances[kind] for kind in nuisances if kind not in left_out}
+    odds = judged.verdicts.artefact[judged.found(log_rate_per_pixel(1.0)) & is_spot]
+    rows = []
+    for share in _GIVEN:
+        limit = float(np.quantile(odds, 1.0 - share))
+        fewer = [_times_fewer({kind: judged}, limit) for kind, judged in nuisances.items()]
+        fewer.append(_times_fewer(trained, limit))
+        rows.append((f"{share:g}", f"{limit:.2f}", *(f"{value:.1f}" for value in fewer)))
+    header = ("spots given away", "limit on log odds", *nuisances, "all, as trained on")
+    return Section(
+        "Spots given away for artefacts",
+        ("Of spots that are found at 1 false peak per frame; how many times fewer of each nuisance "
+         "are then taken for spots.",),
+        (Table("Times fewer, by limit", header, tuple(rows)),),
+    )  # fmt: skip
+
+
+def _false_alarms(
+    model: nn.Module, artefact_odds: float, rates: RateTable, n_patches: int, seed: int
+) -> Section:
     """False peaks seen over those asked, on background alone, drawn anew."""
     tables = spot_tables()
     ratio = LikelihoodRatio(tables)
@@ -225,11 +334,13 @@ def _false_alarms(model: nn.Module, table: RateTable, n_patches: int, seed: int)
         generator = np.random.default_rng((seed, 12))
         draw = draw_null(tables, ratio, background, generator, n_patches)
         level = np.full(len(draw.score), background)
-        log_rate = table.log_rate_of_logit(logits_of(model, draw, background), level)
+        odds = artefact_odds_of(model, draw.counts, background, draw.usable)
+        log_rate = rates.at(draw.score, level)
         weight = np.exp(draw.log_weight)
         cells = []
         for asked in (0.1, 1.0, 10.0):
             passed = log_rate <= log_rate_per_pixel(asked)
+            passed &= odds <= artefact_odds
             seen = float(weight[passed].sum()) * FRAME_PIXELS
             effective = float(weight[passed].sum() ** 2 / max((weight[passed] ** 2).sum(), 1e-300))
             cells.append(f"{seen / asked:.2f} +- {1 / math.sqrt(max(effective, 1.0)):.2f}")
@@ -242,17 +353,18 @@ def _false_alarms(model: nn.Module, table: RateTable, n_patches: int, seed: int)
     )
 
 
-def _measurements(patches: PatchSet, judged: Verdicts) -> Section:
-    spots = (patches.label == PatchClass.SPOT) & (judged.log_rate <= log_rate_per_pixel(1.0))
+def _measurements(patches: PatchSet, judged: _Judged) -> Section:
+    spots = (patches.label == PatchClass.SPOT) & judged.kept(log_rate_per_pixel(1.0))
+    said = judged.verdicts
     strength = patches.photons / typical_photons(patches.level.astype(np.float64))
     rows = []
     for low, high in pairwise(_FLUX_EDGES):
         here = spots & (strength >= low) & (strength < high)
         if not here.any():
             continue
-        miss = np.column_stack([judged.fs, judged.ss])[here] - patches.offset[here]
-        pull = miss / np.column_stack([judged.sigma_fs, judged.sigma_ss])[here]
-        bias = judged.photons[here].sum() / patches.photons[here].sum()
+        miss = np.column_stack([said.fs, said.ss])[here] - patches.offset[here]
+        pull = miss / np.column_stack([said.sigma_fs, said.sigma_ss])[here]
+        bias = said.photons[here].sum() / patches.photons[here].sum()
         rows.append(
             (
                 f"{low:g} to {high:g}",

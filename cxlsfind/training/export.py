@@ -19,11 +19,12 @@ from cxlsfind.models.card import COUNT_TYPES, Card
 from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES
 from cxlsfind.models.loading import make_golden
 from cxlsfind.models.torchscript import load_model, save_model, script_model
-from cxlsfind.training.calibrate import artefact_odds, calibrate
+from cxlsfind.training.calibrate import artefact_odds, measure_rates, spot_limit
 from cxlsfind.training.hit_data import peak_of, simulate_frames
 from cxlsfind.training.loop import CHECKPOINT_NAME, read_checkpoint
 from cxlsfind.training.patches import LEVELS, PatchSimulator, join_patches
 from cxlsfind.training.registry import restore_model
+from cxlsfind.training.scenes import LONGEST, WIDEST_PX
 from cxlsfind.training.seeds import Part, seed_of
 from cxlsfind.training.tables import spot_tables
 
@@ -50,7 +51,8 @@ def export_checkpoint(
     command
         Command that made the model, for its card.
     n_patches
-        Weighted patches per background that the rates of a peak model are measured with.
+        Spots that the limit of a peak model is set with, and weighted patches per background that
+        tell which of them are found.
     n_frames
         Frames that the limit of a hit model is set with.
 
@@ -104,7 +106,7 @@ def export_model(path: Path, model: nn.Module, card: Card, example: Inputs) -> t
     inputs = [torch.from_numpy(array) for array in example.values()]
     with torch.inference_mode():
         expected = model(*inputs)
-    card = replace(card, golden=make_golden(example, expected[0]))
+    card = replace(card, golden=make_golden(example, expected))
     trial = path.with_name(path.name + ".trial")
     save_model(trial, script_model(model), card)
     loaded, _ = load_model(trial, torch.device("cpu"))
@@ -134,8 +136,10 @@ def provenance() -> dict[str, str]:
 
 def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Inputs]:
     tables = spot_tables()
-    table = calibrate(model, tables, seed_of(seed, Part.CALIBRATE), n_patches)
     simulator = PatchSimulator(tables, seed_of(seed, Part.THRESHOLDS), n_null=500)
+    part = seed_of(seed, Part.CALIBRATE)
+    rates = measure_rates(tables, part, n_patches)
+    limit = spot_limit(model, rates, simulator.spots(n_patches, part))
     golden = seed_of(seed, Part.GOLDEN)
     few = join_patches([simulator.spots(4, golden), simulator.nuisances("track", 4, golden)])
     card = Card(
@@ -147,8 +151,12 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
         photon_energy_ev=(4000.0, 30000.0),
         background=LEVELS,
         least_pulses=300.0,
-        priors={"spot_sigma_px": [0.22, 1.6], "photons_over_s50": [0.33, 300.0]},
-        calibration=table.to_card(),
+        priors={
+            "spot_sigma_px": [0.22, WIDEST_PX],
+            "spot_length_over_width": [1.0, LONGEST],
+            "photons_over_s50": [0.33, 300.0],
+        },
+        calibration=limit,
     )
     return card, {"counts": few.counts, "background": few.background, "mask": few.mask}
 

@@ -73,10 +73,15 @@ class FrameSource:
 
     def block(self, first: int, with_crystal: Sequence[bool]) -> list[FoundFrame]:
         """Return consecutive frames, from number ``first``, with and without crystals."""
-        patterns = [
-            self.simulator.frame(first + number, with_crystal=flag)
-            for number, flag in enumerate(with_crystal)
-        ]
+        return self.search(
+            [
+                self.simulator.frame(first + number, with_crystal=flag)
+                for number, flag in enumerate(with_crystal)
+            ]
+        )
+
+    def search(self, patterns: Sequence[Pattern]) -> list[FoundFrame]:
+        """Return what the finder makes of frames of a block."""
         frames = []
         for pattern in patterns:
             frame = normalise(
@@ -121,7 +126,7 @@ class FrameSource:
             evidence=Evidence(result.hit_log_bayes_factor, result.hit_p_value),
             mean_background=float(result.background.mean()) if len(result.background) else 0.0,
             position_px=position_px(self.geometry, 0, *place),
-            patches=found.patches,
+            patches=found.patches.first(result.n_peaks),
         )
 
 

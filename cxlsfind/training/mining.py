@@ -144,5 +144,7 @@ def keep_hard(patches: PatchSet, model: nn.Module) -> PatchSet:
         for start in range(0, len(patches.label), 1024):
             part = patches.take(slice(start, start + 1024))
             batch = {name: torch.from_numpy(array) for name, array in part._asdict().items()}
-            fooled.append(judge_patches(model, batch).logit.numpy() > _FOOLED)
+            verdict = judge_patches(model, batch)
+            odds = -torch.logaddexp(-verdict.logit, verdict.artefact)
+            fooled.append(odds.numpy() > _FOOLED)
     return patches.take(np.concatenate(fooled) | (patches.label == PatchClass.SPOT))

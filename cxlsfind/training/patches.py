@@ -209,7 +209,7 @@ class PatchSimulator:
         else:
             label, add = NUISANCES[kind]
             add(scene, generator)
-        mask_pixels(scene, generator, 0.2)
+        mask_pixels(scene, generator, 0.25)
         return self.candidates_of(scene, label, generator)
 
     def candidates_of(

@@ -21,11 +21,6 @@ from cxlsfind.training.tasks import Judgement, Optimiser, Task
 _SPOTS: Final = 0.55
 _NOISE: Final = 0.1
 
-#: Weight of a nuisance in the loss, and how much commoner (log) nuisances are in training than the
-#: model is to take them to be: where nothing tells one from a spot it is to be called a spot.
-_NUISANCE_WEIGHT: Final = 0.75
-_COMMONER: Final = 1.2
-
 #: Weights of the parts of the loss.
 _POSITION: Final = 0.2
 _PHOTONS: Final = 0.1
@@ -49,9 +44,9 @@ class PeakTask(Task):
         self.settings = {name: array.tolist() for name, array in reference._asdict().items()}
         self._tables = spot_tables()
         self._reference = reference
-        artefacts = len(PEAK_CLASSES) - 2
-        self._weight = torch.tensor([1.0, 1.0] + artefacts * [_NUISANCE_WEIGHT])
-        self._prior = torch.tensor([0.0, 0.0] + artefacts * [_COMMONER])
+        artefacts = [(1.0 - _SPOTS - _NOISE) * share for share in _class_shares()]
+        # What is common in training only shall not look likely.
+        self._common = torch.tensor([_SPOTS, _NOISE, *artefacts]).log()
 
     def build(self) -> nn.Module:
         """Return the model that says what the likelihood ratio says."""
@@ -62,8 +57,9 @@ class PeakTask(Task):
         """Return cross entropy of the classes, and the likelihood of position and photons."""
         verdict = judge_patches(model, batch)
         device = verdict.classes.device
-        odds = verdict.classes + self._prior.to(device)
-        loss = nn.functional.cross_entropy(odds, batch["label"], self._weight.to(device))
+        loss = nn.functional.cross_entropy(
+            verdict.classes + self._common.to(device), batch["label"]
+        )
         is_spot = batch["label"] == PatchClass.SPOT
         if bool(is_spot.any()):
             miss = (verdict.offset - batch["offset"])[is_spot]
@@ -80,7 +76,8 @@ class PeakTask(Task):
     def judge(self, model: nn.Module, batch: Batch) -> Judgement:
         """Return the likeliest class of each candidate, and the log odds of a spot."""
         verdict = judge_patches(model, batch)
-        return Judgement(batch["label"], verdict.classes.argmax(dim=1), verdict.logit)
+        odds = -torch.logaddexp(-verdict.logit, verdict.artefact)
+        return Judgement(batch["label"], verdict.classes.argmax(dim=1), odds)
 
     def figures(self, judgement: Judgement) -> dict[str, float]:
         """Return which part of each kind of candidate stays above the reference."""
@@ -125,3 +122,12 @@ def simulate_candidates(
         *(simulator.nuisances(kind, round(rest * SHARES[kind]), seed) for kind in kinds),
     ]
     return join_patches(sets)
+
+
+def _class_shares() -> list[float]:
+    """Return which part of the nuisances that are trained on is of each class of artefacts."""
+    shares = dict.fromkeys(tuple(PatchClass)[2:], 0.0)
+    for kind, (label, _) in NUISANCES.items():
+        if kind != HELD_OUT:
+            shares[label] += SHARES[kind]
+    return [share / sum(shares.values()) for share in shares.values()]

@@ -34,6 +34,13 @@ class PatchClass(IntEnum):
     EDGE = 5  #: lines beside gaps and masks that count more than their share
 
 
+#: Standard deviation of the widest spots, px, and how much longer than wide others are at most.
+WIDEST_PX: Final = 2.5
+LONGEST: Final = 4.0
+
+#: Parts that long, tailed and split spots are drawn in, as quantiles of their photons.
+_PARTS: Final = (np.arange(11) + 0.5) / 11
+
 #: A kind of nuisance that models are tested on but never trained on.
 HELD_OUT: Final = "glitch"
 
@@ -114,7 +121,7 @@ def mask_pixels(scene: Scene, generator: np.random.Generator, share: float) -> N
 
 
 def add_spots(scene: Scene, generator: np.random.Generator) -> None:
-    """Put a Bragg spot into every patch: round, wide or drawn out; sometimes another beside it.
+    """Put a Bragg spot of any shape into every patch, sometimes with another beside it.
 
     Most have within a factor of three of the photons that are needed to find them.
     """
@@ -127,9 +134,9 @@ def add_spots(scene: Scene, generator: np.random.Generator) -> None:
     )
     scene.photons[:] = factor * scene.typical
     scene.mean[:] += spot_images(generator, scene.centre, scene.photons)
-    paired = np.flatnonzero(generator.random(n) < 0.1)
+    paired = np.flatnonzero(generator.random(n) < 0.12)
     angle = generator.uniform(0.0, 2.0 * np.pi, len(paired))
-    distance = generator.uniform(4.5, 9.0, len(paired))
+    distance = generator.uniform(3.5, 9.0, len(paired))
     beside = scene.centre[paired] + (distance * np.array([np.sin(angle), np.cos(angle)])).T
     other = scene.photons[paired] * np.exp(generator.uniform(-1.5, 0.5, len(paired)))
     scene.mean[paired] += spot_images(generator, beside, other)
@@ -140,47 +147,70 @@ def spot_images(
 ) -> FloatArray:
     """Return expected photons of spots of random shape, (n, 19, 19).
 
+    Round ones, ellipses, spots with a tail to one side (mosaic blocks, parallax), and spots that
+    are split in two.
+
     Parameters
     ----------
     centre
-        (ss, fs) from the middle pixel, (n, 2).
+        Mean position (ss, fs) from the middle pixel, (n, 2).
     photons
         Photons of each, (n,).
     """
     n = len(photons)
-    kind = generator.choice(3, n, p=[0.72, 0.16, 0.12])
+    kind = generator.choice(4, n, p=[0.4, 0.35, 0.15, 0.1])
     # Sharp down to a single pixel: where crystals are small a pixel is all the blur there is.
     sharp = np.exp(generator.normal(np.log(0.52), 0.28, n)).clip(0.22, 1.0)
-    sigma = np.where(kind == 1, generator.uniform(0.9, 1.6, n), sharp)
-    length = np.where(kind == 2, np.exp(generator.uniform(0.0, np.log(4.0), n)), 0.0)
-    return streak_images(centre, sigma, length, generator.uniform(0.0, np.pi, n), photons)
+    narrow = _log_uniform(generator, 0.3, WIDEST_PX, n)
+    wide = np.minimum(narrow * _log_uniform(generator, 1.0, LONGEST, n), WIDEST_PX)
+    sigma = np.where(kind == 1, narrow, sharp)
+    steps = np.zeros((n, len(_PARTS)))
+    # Places along the line that hold equal parts of a Gaussian, of a tail, of two pieces.
+    gaussian = np.sqrt(2.0) * erfinv(2.0 * _PARTS - 1.0)
+    length = np.sqrt(np.maximum(wide**2 - narrow**2, 0.0))
+    steps[kind == 1] = length[kind == 1, None] * gaussian
+    share = generator.uniform(0.2, 0.7, n)[:, None]
+    decay = _log_uniform(generator, 0.7, 3.0, n)[:, None]
+    tail = -decay * np.log(np.minimum((1.0 - _PARTS) / share, 1.0))
+    steps[kind == 2] = tail[kind == 2]
+    apart = generator.uniform(1.5, 4.0, n)[:, None]
+    pieces = np.where(generator.uniform(0.15, 0.5, n)[:, None] > _PARTS, apart, 0.0)
+    steps[kind == 3] = pieces[kind == 3]
+    return drawn_images(centre, sigma, steps, generator.uniform(0.0, 2.0 * np.pi, n), photons)
 
 
-def streak_images(
+def drawn_images(
     centre: FloatArray,
     sigma: FloatArray,
-    length: FloatArray,
+    steps: FloatArray,
     angle: FloatArray,
     photons: FloatArray,
 ) -> FloatArray:
-    """Return round spots drawn out along a line, integrated over pixels, (n, 19, 19).
+    """Return round spots that are repeated along a line, integrated over pixels, (n, 19, 19).
 
     Parameters
     ----------
-    sigma, length
-        Standard deviations of the round spot and along the line, px, (n,).
+    centre
+        Mean position (ss, fs) from the middle pixel, (n, 2).
+    sigma
+        Standard deviation of the round spot, px, (n,).
+    steps
+        Where along the line equal parts of the photons are, px, (n, parts); any origin.
     angle
         Direction of the line from fs towards ss, rad, (n,).
     """
-    quantiles = (np.arange(11) + 0.5) / 11
-    # Places along the line that hold equal parts of a Gaussian.
-    along = np.sqrt(2.0) * erfinv(2.0 * quantiles - 1.0)
-    result = np.zeros((len(photons), SIDE, SIDE))
-    drawn_out = length > 0
-    for step in along:
-        shift = step * length[:, None] * np.column_stack([np.sin(angle), np.cos(angle)])
-        result[drawn_out] += _round_images((centre + shift)[drawn_out], sigma[drawn_out]) / 11
+    drawn_out = np.ptp(steps, axis=1) > 0
+    result = np.empty((len(photons), SIDE, SIDE))
     result[~drawn_out] = _round_images(centre[~drawn_out], sigma[~drawn_out])
+    place = (steps - steps.mean(axis=1, keepdims=True))[drawn_out]
+    along = np.column_stack([np.sin(angle), np.cos(angle)])[drawn_out]
+    result[drawn_out] = np.mean(
+        [
+            _round_images(centre[drawn_out] + shift[:, None] * along, sigma[drawn_out])
+            for shift in place.T
+        ],
+        axis=0,
+    )
     return result * photons[:, None, None]
 
 
@@ -322,3 +352,9 @@ def _round_images(centre: FloatArray, sigma: FloatArray) -> FloatArray:
     along_fs = 0.5 * np.diff(erf((edges - centre[:, 1, None]) / scale), axis=1)
     images: FloatArray = along_ss[:, :, None] * along_fs[:, None, :]
     return images
+
+
+def _log_uniform(
+    generator: np.random.Generator, low: float, high: float, number: int
+) -> FloatArray:
+    return np.asarray(np.exp(generator.uniform(np.log(low), np.log(high), number)))

@@ -69,7 +69,7 @@ class BlockOutput:
         As there; empty without a verdict.
     ring_centre_px
         As there; shape (frames, 2), float64.
-    n_removed, n_added, artefact_probability, flag_probability
+    n_removed, artefact_probability, flag_probability
         As in :class:`~cxlsfind.records.ModelVerdict`; -1 and NaN where no models were used; int64,
         float64, and float64 of shape (frames, 4).
     lying
@@ -99,7 +99,6 @@ class BlockOutput:
     rings: npt.NDArray[np.str_]
     ring_centre_px: npt.NDArray[np.float64]
     n_removed: npt.NDArray[np.int64]
-    n_added: npt.NDArray[np.int64]
     artefact_probability: npt.NDArray[np.float64]
     flag_probability: npt.NDArray[np.float64]
     lying: npt.NDArray[np.int32]
@@ -241,11 +240,10 @@ def _verdict_columns(verdicts: Sequence[Verdict | None]) -> dict[str, npt.NDArra
 
 def _model_columns(verdicts: Sequence[ModelVerdict | None]) -> dict[str, npt.NDArray[Any]]:
     nan = float("nan")
-    unknown = ModelVerdict(-1, -1, nan, (nan, nan, nan, nan))
+    unknown = ModelVerdict(-1, nan, (nan, nan, nan, nan))
     known = [verdict or unknown for verdict in verdicts]
     return {
         "n_removed": np.array([verdict.n_removed for verdict in known], np.int64),
-        "n_added": np.array([verdict.n_added for verdict in known], np.int64),
         "artefact_probability": np.array(
             [verdict.artefact_probability for verdict in known], np.float64
         ),
@@ -269,7 +267,6 @@ _ARRAYS = (
     "rings",
     "ring_centre_px",
     "n_removed",
-    "n_added",
     "artefact_probability",
     "flag_probability",
     "photon_energy_ev",

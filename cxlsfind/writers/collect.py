@@ -28,7 +28,7 @@ class RunResults:
         As in :class:`BlockOutput`.
     n_rolled_over, n_listed, hit_p_value, log_bayes_factor, hit_probability, frame_class
         As there.
-    expected_false_peaks, rings, ring_centre_px, n_removed, n_added
+    expected_false_peaks, rings, ring_centre_px, n_removed
         As there.
     artefact_probability, flag_probability
         As there.
@@ -62,7 +62,6 @@ class RunResults:
     rings: npt.NDArray[np.str_]
     ring_centre_px: npt.NDArray[np.float64]
     n_removed: npt.NDArray[np.int64]
-    n_added: npt.NDArray[np.int64]
     artefact_probability: npt.NDArray[np.float64]
     flag_probability: npt.NDArray[np.float64]
     lying: tuple[tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]], ...]
@@ -154,7 +153,6 @@ class ResultCollector:
                 [np.empty((0, 2)), *(block.ring_centre_px for block in self._columns)]
             ),
             n_removed=self._join("n_removed", np.int64),
-            n_added=self._join("n_added", np.int64),
             artefact_probability=self._join("artefact_probability", np.float64),
             flag_probability=np.concatenate(
                 [np.empty((0, len(FRAME_FLAGS)))]

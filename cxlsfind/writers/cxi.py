@@ -224,7 +224,6 @@ def _model_values(
         return {}
     values: dict[str, npt.NDArray[Any]] = {
         "peaks_removed": results.n_removed[members].astype(np.int32),
-        "peaks_added": results.n_added[members].astype(np.int32),
     }
     if np.isnan(results.artefact_probability).all():
         return values

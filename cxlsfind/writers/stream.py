@@ -221,7 +221,6 @@ def _model_lines(verdict: ModelVerdict | None) -> list[str]:
         return []
     lines = [
         f"cxlsfind/peaks_removed = {verdict.n_removed}\n",
-        f"cxlsfind/peaks_added = {verdict.n_added}\n",
     ]
     if math.isnan(verdict.artefact_probability):
         return lines

@@ -192,7 +192,6 @@ def _model_numbers(results: RunResults) -> dict[str, Any]:
     flags = dict(zip(FRAME_FLAGS, results.flag_probability.T, strict=True))
     return {
         "peaks_removed": int(results.n_removed.sum()),
-        "peaks_added": int(results.n_added.sum()),
         "frames_of_artefacts": int(np.count_nonzero(results.frame_class == "artefact")),
         "frames_with": {
             name: int(np.count_nonzero(column > _LIKELY)) for name, column in flags.items()

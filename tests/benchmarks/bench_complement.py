@@ -13,8 +13,10 @@ probability that a false one has none, which makes up for the false ones that ha
 For comparison, two replicas whose photons are independent and whose background is the smooth one
 of the frame: one with nothing else, where all peaks are false and the estimate should give their
 number; and one with weak spots (``--spots``), where a peak is false if its box holds no photon of
-them. With ``--models`` a second line judges the same parts by a peak model too. Every run draws a
-fresh seed and prints it.
+them. With ``--models`` a second line judges the same parts by a peak model too, and a third says
+where confirmed peaks were taken away: the edge of a shadow and a hot pixel are as bright in the
+large part as in the small one, and are confirmed like spots. Every run draws a fresh seed and
+prints it.
 """
 
 from __future__ import annotations
@@ -61,6 +63,9 @@ _LARGEST = 60000
 
 #: Half the sides of the ring of pixels that tell the background around a peak, px.
 _HOLE_HALF, _RING_HALF = 4, 10
+
+#: Peaks of several splits this near to each other are at the same place, px.
+_SAME_PX = 6.0
 
 #: Half the side of the window in which a photon of a weak spot makes a peak true, and the spots'
 #: standard deviation, px; and by how many powers of ten resolution makes them weaker.
@@ -230,16 +235,16 @@ class Tally:
 class Judge:
     """A peak model behind the finder, as in the main job."""
 
-    def __init__(self, path: Path, arrays: FrameArrays, wanted: float) -> None:
+    def __init__(self, path: Path, arrays: FrameArrays) -> None:
         models = Models(PeakRunner(path, None, torch.device("cpu")), None)
-        self._judge = FrameJudge(models, wanted)
+        self._judge = FrameJudge(models)
         self._arrays = arrays
 
     def peaks(self, counts: npt.NDArray[np.int64], found: BlockResult) -> PeakArray:
         """Return the peaks of a frame that are reported."""
         result = found.frames[0]
         patches = cut_patches(
-            [Candidates(result.peaks, result.background, result.ring_centre_px)],
+            [Candidates(result.peaks[: result.n_peaks], result.background, result.ring_centre_px)],
             self._arrays._replace(usable=found.usable),
             lambda number, pixels: counts.ravel()[pixels],
         )
@@ -270,7 +275,7 @@ def measure(
     """Print the line of one scene and number of false peaks, and that with a model."""
     words = mask_words(usable.ravel())
     control = np.flatnonzero(~binary_dilation(~usable, iterations=6))
-    hits, expected, photons, random = 0, 0.0, 0.0, []
+    hits, expected, photons, random, taken = 0, 0.0, 0.0, [], []
     tallies = {scene: Tally()} if judge is None else {scene: Tally(), "  with the model": Tally()}
     for _ in range(splits):
         split = draw()
@@ -283,6 +288,9 @@ def measure(
         lists = [result.peaks[: result.n_peaks]]
         if judge is not None:
             lists.append(judge.peaks(split.part, block))
+            gone = lists[0][~np.isin(_places(lists[0]), _places(lists[1]))]
+            boxes = look_up(split.rest, usable, gone["fs"], gone["ss"], gone["n_pixels"])
+            taken.append(gone[boxes.confirmed(options.confirm)])
         for tally, peaks in zip(tallies.values(), lists, strict=True):
             boxes = tally.add(peaks, split, usable)
             tally.not_sure += int((~boxes.confirmed(options.confirm)).sum())
@@ -304,6 +312,24 @@ def measure(
             f"{np.mean(tally.true) if tally.true else np.nan:6.2f} {hits:5d}",
             flush=True,
         )
+    if any(map(len, taken)):
+        print("  confirmed, taken away: " + _where(np.concatenate(taken)), flush=True)
+
+
+def _places(peaks: PeakArray) -> npt.NDArray[np.complex128]:
+    places: npt.NDArray[np.complex128] = peaks["fs"] + 1j * peaks["ss"]
+    return places
+
+
+def _where(peaks: PeakArray) -> str:
+    """Return how many peaks there are at places (fs, ss) that are a few pixels apart."""
+    places = _places(peaks)
+    words = []
+    while len(places):
+        here = np.abs(places - places[0]) < _SAME_PX
+        words.append((int(here.sum()), f"({places[0].real:.0f}, {places[0].imag:.0f})"))
+        places = places[~here]
+    return ", ".join(f"{number} at {place}" for number, place in sorted(words, reverse=True))
 
 
 def compare(name: str, options: argparse.Namespace, generator: np.random.Generator) -> None:
@@ -343,7 +369,7 @@ def compare(name: str, options: argparse.Namespace, generator: np.random.Generat
         finder = PoissonFinder(settings, geometry, layout, usable.ravel())
         judge = None
         if options.models is not None:
-            judge = Judge(options.models, FrameArrays(geometry, layout, usable.ravel()), wanted)
+            judge = Judge(options.models, FrameArrays(geometry, layout, usable.ravel()))
         for scene, (draw, splits) in scenes.items():
             measure(scene, finder, judge, maker, usable, draw, wanted, splits, options, generator)
 

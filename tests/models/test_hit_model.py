@@ -178,7 +178,7 @@ def hit_file(tmp_path: Path, taught: HitModel, make_card: Callable[..., Card]) -
     example = make_frames(5, 3)
     golden = make_golden(
         {"candidates": example.candidates, "frames": example.frame},
-        taught(*tensors(example)).log_odds,
+        taught(*tensors(example)),
     )
     card = make_card(task="hit", golden=golden, calibration={"artefact_odds": LIMIT})
     save_model(tmp_path / "hit.pt", script_model(taught), card)
@@ -222,5 +222,5 @@ def test_unknown_backgrounds_get_no_verdict(hit_file: Path) -> None:
 
 def test_a_card_without_a_limit_is_refused(hit_file: Path) -> None:
     """Nothing says then when a frame holds artefacts alone."""
-    with pytest.raises(ModelRefusedError, match="artefacts alone"):
+    with pytest.raises(ModelRefusedError, match="from which odds on"):
         HitRunner(hit_file.with_name("no_limit.pt"), EIGER, torch.device("cpu"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from cxlsfind.models.peak import PEAK_WINDOW, PeakModel
+from cxlsfind.models.peak import PEAK_WINDOW, RESIDUAL_NATS, PeakModel
 from cxlsfind.records import PEAK_CLASSES
 
 Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -15,13 +15,12 @@ Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 def test_before_training_it_is_the_likelihood_ratio(
     peak_model: PeakModel, patches: Patches
 ) -> None:
-    """The same order, and next to no residual where a spot is not beyond doubt."""
+    """The same order, no residual, and no word of artefacts."""
     verdict = peak_model(*patches)
     order = verdict.score.flatten().argsort()
     assert bool((verdict.logit.flatten()[order].diff() >= 0.0).all())
-    faint = verdict.score < 11.0
-    assert bool(faint.any())
-    assert float(verdict.residual[faint].abs().max()) < 0.01
+    assert not verdict.residual.any()
+    assert float(verdict.artefact.max()) < -5.0
 
 
 def test_shapes_and_classes(taught_model: PeakModel, patches: Patches) -> None:
@@ -32,9 +31,10 @@ def test_shapes_and_classes(taught_model: PeakModel, patches: Patches) -> None:
     assert verdict.offset.shape == verdict.log_sigma.shape == (n, 2, 1, 1)
     assert verdict.classes.shape == (n, len(PEAK_CLASSES), 1, 1)
     assert all(bool(torch.isfinite(part).all()) for part in verdict)
-    # The log odds of a spot are against all the other classes together.
-    others = torch.logsumexp(verdict.classes[:, 1:], dim=1)
-    torch.testing.assert_close(verdict.logit, -others)
+    # Against noise, and of artefacts together.
+    torch.testing.assert_close(verdict.logit, -verdict.classes[:, 1])
+    torch.testing.assert_close(verdict.artefact, torch.logsumexp(verdict.classes[:, 2:], dim=1))
+    assert float(verdict.residual.abs().max()) <= RESIDUAL_NATS
 
 
 def test_on_a_frame_it_says_what_it_says_of_patches(taught_model: PeakModel) -> None:

@@ -13,11 +13,11 @@ import pytest
 import torch
 
 from cxlsfind.errors import InputProblemsError, UsageError
-from cxlsfind.models.calibration import RateTable
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
-from cxlsfind.models.loading import make_golden, padded_batches
+from cxlsfind.models.company import odds_in_company
+from cxlsfind.models.loading import BATCH_SIZE, make_golden, padded_batches
 from cxlsfind.models.peak import PeakModel
-from cxlsfind.models.peak_runner import PeakRunner, Verdicts
+from cxlsfind.models.peak_runner import PeakRunner
 from cxlsfind.models.runtime import choose_device, examine_models, load_models
 from cxlsfind.models.torchscript import save_model, script_model
 from cxlsfind.records import PEAK_CLASSES
@@ -26,18 +26,18 @@ CPU = torch.device("cpu")
 EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
 Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
+#: Log odds of an artefact from which the taught model's candidates are cut.
+LIMIT = -8.52
+
 
 @pytest.fixture
 def card(taught_model: PeakModel, patches: Patches, make_card: Callable[..., Card]) -> Card:
     """Return a complete card of the taught model."""
     few = [part[:4] for part in patches]
-    levels, rates = np.log([1e-3, 1.0]), np.array([-12.0, -15.0, -18.0])
-    scores = np.array([[-4.0, 0.0, 3.0], [-4.0, 0.0, 3.0]])
-    table = RateTable(levels, rates, scores, scores + 11.0)
     names = ("counts", "background", "mask")
     inputs = {name: part.numpy() for name, part in zip(names, few, strict=True)}
-    golden = make_golden(inputs, taught_model(*few).logit)
-    return make_card(calibration=table.to_card(), golden=golden)
+    golden = make_golden(inputs, taught_model(*few))
+    return make_card(calibration={"artefact_odds": LIMIT}, golden=golden)
 
 
 @pytest.fixture
@@ -51,14 +51,26 @@ def arrays(patches: Patches) -> list[np.ndarray]:
     return [part.numpy() for part in patches]
 
 
+def inputs_of(patches: Patches) -> list[np.ndarray]:
+    """Return patches as candidates that are alone in their frames."""
+    n = len(patches[0])
+    return [*arrays(patches), np.arange(n)]
+
+
 def test_verdicts_are_the_models(
     peak_file: Path, taught_model: PeakModel, patches: Patches
 ) -> None:
     """What comes out is what the model says, whatever number of patches comes in."""
     runner = PeakRunner(peak_file, EIGER, CPU)
     expected = taught_model(*patches)
-    found = runner.judge(*arrays(patches))
+    found = runner.judge(*inputs_of(patches))
     np.testing.assert_allclose(found.logit, expected.logit.flatten(), rtol=1e-4, atol=1e-4)
+    n = len(found.artefact)
+    said = expected.artefact.flatten().double().numpy()
+    artefact = odds_in_company(said, np.arange(n))
+    np.testing.assert_allclose(found.artefact, artefact, rtol=1e-4, atol=1e-4)
+    assert 0 < found.is_artefact.sum() < len(found.is_artefact)
+    np.testing.assert_array_equal(found.is_artefact, artefact > LIMIT)
     np.testing.assert_allclose(found.fs, expected.offset[:, 0].flatten(), atol=1e-4)
     np.testing.assert_allclose(found.ss, expected.offset[:, 1].flatten(), atol=1e-4)
     sigma = expected.log_sigma[:, 0].exp().flatten()
@@ -72,54 +84,20 @@ def test_verdicts_are_the_models(
 def test_batches_do_not_matter(peak_file: Path, patches: Patches) -> None:
     """A patch gets the same verdict, to the last bit, among others or alone."""
     runner = PeakRunner(peak_file, EIGER, CPU)
-    together = runner.judge(*arrays(patches))
+    together = runner.judge(*inputs_of(patches))
     for part in (slice(0, 1), slice(7, 20)):
-        some = runner.judge(*(array[part] for array in arrays(patches)))
+        some = runner.judge(*(array[part] for array in inputs_of(patches)))
         np.testing.assert_array_equal(some.logit, together.logit[part])
         np.testing.assert_array_equal(some.photons, together.photons[part])
-    assert len(runner.judge(*(array[:0] for array in arrays(patches))).logit) == 0
-
-
-def test_rates_come_from_the_card(peak_file: Path, card: Card, patches: Patches) -> None:
-    """Once for the model's log odds, once for the likelihood ratio alone."""
-    found = PeakRunner(peak_file, EIGER, CPU).judge(*arrays(patches))
-    table = RateTable.from_card(card.calibration, file="a")
-    level = patches[1].numpy()[:, 5, 5]
-    np.testing.assert_allclose(found.log_rate, table.log_rate_of_logit(found.logit, level))
-    assert (found.log_rate_alone < 20).all()
-
-
-def make_verdicts(logit: list[float], rate: list[float], alone: list[float]) -> Verdicts:
-    """Return verdicts of which only the rates matter."""
-    nothing = np.zeros(len(logit))
-    return Verdicts(
-        np.array(logit), np.array(rate), np.array(alone), *[nothing] * 5,
-        np.zeros(len(logit), np.int64), nothing,
-    )  # fmt: skip
-
-
-def test_expected_false_peaks_of_a_verdict() -> None:
-    """The model's rate times the pixels, and what the finder learnt beside pure background."""
-    size = np.log(1e6)
-    verdicts = make_verdicts(
-        [1.0, 1.0, 9.0, -9.0, np.nan], [-14.0, -14.0, -40.0, -1.0, 0.0],
-        [-13.0, -13.0, -900.0, -900.0, 0.0],
-    )  # fmt: skip
-    found = np.array([-13.0 + size, -11.0 + size, -700.0, -700.0, 0.3])
-    expected = verdicts.log_expected(found, 1e6)
-    # As found; more common by e^2; a bright spot; a bright artefact; no verdict.
-    np.testing.assert_allclose(
-        expected, [-14.0 + size, -12.0 + size, -40.0 + size, -1.0 + size, 0.3]
-    )
+    assert len(runner.judge(*(array[:0] for array in inputs_of(patches))).logit) == 0
 
 
 def test_unknown_backgrounds_are_left_to_the_finder(peak_file: Path, patches: Patches) -> None:
-    """Beyond the card's range there is no verdict, and the finder's word holds."""
-    counts, background, mask = arrays(patches)
-    verdicts = PeakRunner(peak_file, EIGER, CPU).judge(counts, background * 0 + 500.0, mask)
+    """Beyond the card's range there is no verdict, and nothing is an artefact."""
+    counts, background, *rest = inputs_of(patches)
+    verdicts = PeakRunner(peak_file, EIGER, CPU).judge(counts, background * 0 + 500.0, *rest)
     assert np.isnan(verdicts.logit).all()
-    found = np.linspace(-5.0, 2.0, len(counts))
-    np.testing.assert_array_equal(verdicts.log_expected(found, 4e6), found)
+    assert not verdicts.is_artefact.any()
 
 
 def test_heat_map_is_the_patches_verdicts(peak_file: Path, taught_model: PeakModel) -> None:
@@ -133,7 +111,8 @@ def test_heat_map_is_the_patches_verdicts(peak_file: Path, taught_model: PeakMod
     for ss, fs in ((5, 5), (128, 10), (144, 24)):
         window = (slice(ss - 5, ss + 6), slice(fs - 5, fs + 6))
         patch = [torch.from_numpy(image[window])[None] for image in (counts, background, mask)]
-        assert heat[ss, fs] == pytest.approx(float(taught_model(*patch).logit), abs=1e-3)
+        logit, artefact, *_ = (float(part.flatten()[0]) for part in taught_model(*patch))
+        assert heat[ss, fs] == pytest.approx(-np.logaddexp(-logit, artefact), abs=1e-3)
     assert np.isfinite(heat).all()
 
 
@@ -142,7 +121,7 @@ def test_heat_map_is_the_patches_verdicts(peak_file: Path, taught_model: PeakMod
     [
         ({"task": "hit"}, "expected 'peak'"),
         ({"dtypes": ("uint8",)}, "does not fit the data: the data are uint16"),
-        ({"calibration": {}}, "no table of rates"),
+        ({"calibration": {}}, "does not say from which odds on something is an artefact"),
         ({"golden": {}}, "no inputs to check it with"),
     ],
 )
@@ -165,12 +144,19 @@ def test_a_model_that_computes_something_else_is_refused(
     save_model(tmp_path / "odd.pt", script_model(taught_model), replace(card, golden=golden))
     with pytest.raises(ModelRefusedError, match=r"differ by 0\.5"):
         PeakRunner(tmp_path / "odd.pt", EIGER, CPU)
+    golden["output"] = golden["output"][:3]
+    save_model(tmp_path / "odd.pt", script_model(taught_model), replace(card, golden=golden))
+    with pytest.raises(ModelRefusedError, match="8 log odds where its card has 3"):
+        PeakRunner(tmp_path / "odd.pt", EIGER, CPU)
 
 
 def test_batches_are_of_one_size() -> None:
-    """The last is filled up with its own first."""
+    """The last is filled up with its own first, to parts of 64 if it is large."""
     batches = [batch[0].tolist() for batch in padded_batches(np.arange(5), size=4)]
     assert batches == [[0, 1, 2, 3], [4, 4, 4, 4]]
+    last, first = ([*padded_batches(np.arange(n))] for n in (BATCH_SIZE + 70, 3))
+    assert [len(batch[0]) for batch in (*last, *first)] == [BATCH_SIZE, 128, 64]
+    assert last[1][0].tolist() == [*range(BATCH_SIZE, BATCH_SIZE + 70), *(58 * [BATCH_SIZE])]
 
 
 def test_models_of_a_folder(tmp_path: Path, peak_file: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from cxlsfind.models.cutting import Patches
 from cxlsfind.models.hit_inputs import Evidence
@@ -13,9 +12,7 @@ from cxlsfind.models.runtime import Models
 from cxlsfind.models.searched import (
     SearchedFrame,
     describe_frame,
-    found_expected,
     judge_peaks,
-    list_peaks,
     weigh_frame,
 )
 from cxlsfind.records import PEAK_DTYPE
@@ -31,7 +28,7 @@ def make_peaks(expected: list[float]) -> np.ndarray:
 
 
 def make_frame(expected: list[float], n_peaks: int) -> SearchedFrame:
-    shape = (len(expected), 11, 11)
+    shape = (n_peaks, 11, 11)
     patches = Patches(
         np.zeros(shape, np.uint16), np.ones(shape, np.float32), np.ones(shape, np.uint8)
     )
@@ -41,13 +38,12 @@ def make_frame(expected: list[float], n_peaks: int) -> SearchedFrame:
     )
 
 
-def make_verdicts(expected: list[float], found: list[float]) -> Verdicts:
-    """Return verdicts that expect so many false peaks, where the finder expects others."""
-    nothing = np.zeros(len(expected))
-    size = np.log(N_PIXELS)
+def make_verdicts(is_artefact: list[bool]) -> Verdicts:
+    """Return verdicts that call some peaks artefacts and the others likely spots."""
+    nothing = np.zeros(len(is_artefact))
     return Verdicts(
-        nothing + 1.0, np.log(expected) - size, np.log(found) - size, *[nothing] * 5,
-        np.zeros(len(expected), np.int64), nothing + 0.9,
+        nothing + 1.0, nothing - 9.0, np.array(is_artefact, np.bool_), *[nothing] * 6,
+        np.zeros(len(is_artefact), np.int64), nothing + 0.9,
     )  # fmt: skip
 
 
@@ -57,77 +53,72 @@ class SomePeakModel:
     def __init__(self, verdicts: Verdicts) -> None:
         self.verdicts = verdicts
 
-    def judge(self, counts: np.ndarray, background: np.ndarray, mask: np.ndarray) -> Verdicts:
-        assert counts.shape == background.shape == mask.shape == (len(self.verdicts.logit), 11, 11)
+    def judge(
+        self, counts: np.ndarray, background: np.ndarray, mask: np.ndarray, frame: np.ndarray
+    ) -> Verdicts:
+        n = len(self.verdicts.logit)
+        assert counts.shape == background.shape == mask.shape == (n, 11, 11)
+        assert frame.shape == (n,)
+        self.frame = frame.tolist()
         return self.verdicts
 
 
 FOUND = [1e-6, 1e-3, 0.5, 2.0, 6.0]
-# An artefact, as found, no longer taken, rather a spot, noise.
-JUDGED = [1e4, 1e-3, 3.0, 0.1, 20.0]
 
 
-def test_the_cut_is_the_asked_number() -> None:
-    """What the model makes rarer comes in, what it makes commoner goes out."""
-    listing = list_peaks(make_peaks(FOUND), 3, make_verdicts(JUDGED, FOUND), N_PIXELS, 1.0)
-    np.testing.assert_allclose(np.exp(listing.log_expected), JUDGED, rtol=1e-6)
-    assert listing.is_taken.tolist() == [False, True, False, True, False]
-    # The finder took a step to 2: the model may go as far, and not as far as 3.
-    listing = list_peaks(make_peaks(FOUND), 4, make_verdicts(JUDGED, FOUND), N_PIXELS, 1.0)
-    assert listing.is_taken.tolist() == [False, True, False, True, False]
-    assert not list_peaks(make_peaks([]), 0, make_verdicts([], []), N_PIXELS, 1.0).is_taken.any()
-
-
-def test_refused_peaks_take_their_evidence_along() -> None:
-    """Reported ones that leave the list; without a model nothing changes."""
+def test_artefacts_take_their_evidence_along() -> None:
+    """Spots do not; without a model nothing changes."""
     frame = make_frame(FOUND, 3)
-    weighed = weigh_frame(frame, make_verdicts(JUDGED, FOUND), N_PIXELS)
+    weighed = weigh_frame(frame, make_verdicts([True, False, False]), N_PIXELS)
+    assert weighed.is_artefact.tolist() == [True] + 4 * [False]
     assert weighed.evidence.log_bayes_factor < frame.evidence.log_bayes_factor - 10.0
     assert weighed.evidence.p_value > 1e-6
-    alone = weigh_frame(frame, None, N_PIXELS)
-    assert alone.evidence == frame.evidence
-    assert alone.listing.is_taken.tolist() == [True] * 3 + [False] * 2
-    inputs = describe_frame(frame, alone)
+    for verdicts in (None, make_verdicts([False] * 3)):
+        untouched = weigh_frame(frame, verdicts, N_PIXELS)
+        assert untouched.evidence == frame.evidence
+        assert not untouched.is_artefact.any()
+    nothing = make_frame([], 0)
+    assert weigh_frame(nothing, make_verdicts([]), N_PIXELS).evidence == nothing.evidence
+
+
+def test_hit_models_hear_of_artefacts() -> None:
+    """They are as common as can be, and no peaks; of what was not judged nothing is said."""
+    frame = make_frame(FOUND, 3)
+    inputs = describe_frame(frame, weigh_frame(frame, None, N_PIXELS))
     np.testing.assert_allclose(inputs.candidates[:5, 0], np.log(FOUND), rtol=1e-5)
     assert not inputs.candidates[:, 7].any()
+    assert inputs.frame[3] == 3
+    weighed = weigh_frame(frame, make_verdicts([False, True, False]), N_PIXELS)
     inputs = describe_frame(frame, weighed)
-    np.testing.assert_allclose(inputs.candidates[:5, 0], np.log(JUDGED).clip(max=3.33), rtol=0.01)
-    assert inputs.candidates[:5, 7].tolist() == [1.0] * 5
+    assert inputs.candidates[1, 0] > np.log(FOUND[-1])
+    np.testing.assert_allclose(inputs.candidates[[0, 2, 3, 4], 0], np.log(FOUND)[[0, 2, 3, 4]])
+    np.testing.assert_allclose(inputs.candidates[:5, 7], [1.0] * 3 + [0.0] * 2, atol=1e-3)
     assert inputs.frame[3] == 2
     assert not describe_frame(frame, weighed, with_logit=False).candidates[:, 7].any()
 
 
 def test_frames_are_judged_together() -> None:
-    """Each gets its own verdicts back, frames without peaks get none."""
-    frames = [make_frame(part, 0) for part in (FOUND[:2], [], FOUND[2:])]
-    model = SomePeakModel(make_verdicts(JUDGED, FOUND))
+    """Each gets its own verdicts back, on the peaks that the finder reports."""
+    frames = [make_frame(FOUND, n_peaks) for n_peaks in (2, 0, 3)]
+    model = SomePeakModel(make_verdicts([True, False, False, True, False]))
     parts = judge_peaks(model, frames)  # type: ignore[arg-type]
-    assert [len(part.logit) for part in parts if part] == [2, 0, 3]
-    np.testing.assert_array_equal(parts[2].log_rate, model.verdicts.log_rate[2:])
+    is_artefact = [part.is_artefact.tolist() for part in parts if part]
+    assert is_artefact == [[True, False], [], [False, True, False]]
+    assert model.frame == [0, 0, 2, 2, 2]
     assert judge_peaks(None, frames) == [None] * 3
 
 
-def test_judged_frames_are_in_the_models_order() -> None:
-    """Reported peaks first, the rest down to ten false ones behind them, artefacts nowhere."""
-    model = SomePeakModel(make_verdicts(JUDGED, FOUND))
-    judge = FrameJudge(Models(peak=model, hit=None), 1.0)  # type: ignore[arg-type]
+def test_judged_frames_are_in_the_finders_order() -> None:
+    """Reported peaks first, the rest behind them as it was, artefacts nowhere."""
+    model = SomePeakModel(make_verdicts([False, True, False]))
+    judge = FrameJudge(Models(peak=model, hit=None))  # type: ignore[arg-type]
     (frame,) = judge.judge([make_frame(FOUND, 3)], N_PIXELS)
-    np.testing.assert_allclose(-np.log1p(-frame.peaks["p_value"]), [1e-3, 0.1, 3.0], rtol=1e-5)
+    left = np.array(FOUND)[[0, 2, 3, 4]]
+    np.testing.assert_allclose(-np.log1p(-frame.peaks["p_value"]), left, rtol=1e-5)
     assert frame.n_peaks == 2
-    assert (frame.verdict.n_removed, frame.verdict.n_added) == (2, 1)
+    assert frame.verdict.n_removed == 1
     assert np.isnan(frame.verdict.artefact_probability)
     assert not frame.is_artefact
-    np.testing.assert_allclose(frame.peaks["spot_probability"], 0.9, rtol=1e-6)
-    assert FrameJudge(Models(None, None), 1.0).judge([], N_PIXELS) == []
-
-
-@pytest.mark.parametrize("asked", [1.0, 10.0, 100.0])
-def test_p_values_that_say_no_more_are_spread_by_rank(asked: float) -> None:
-    """Reported peaks stay within what was asked, the others beyond, and all stay in order."""
-    true = np.geomspace(1e-6, 10.0 * asked, 60)
-    n_peaks = int((true <= asked).sum())
-    expected = found_expected(make_peaks(true.tolist()), n_peaks, asked)
-    assert (np.diff(expected) > 0).all()
-    assert (expected[:n_peaks] <= asked * (1 + 1e-9)).all()
-    assert (expected[n_peaks:] > asked).all()
-    np.testing.assert_allclose(expected, true, rtol=1.2 if asked > 1 else 1e-3)
+    np.testing.assert_allclose(frame.peaks["spot_probability"], [0.9, 0.9, np.nan, np.nan])
+    assert frame.peaks["kind"].tolist() == [0, 0, -1, -1]
+    assert FrameJudge(Models(None, None)).judge([], N_PIXELS) == []

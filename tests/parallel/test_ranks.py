@@ -72,7 +72,11 @@ def outputs(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def models(make_models: Callable[..., Path]) -> tuple[str, ...]:
     """Return the option for models that see artefacts in some frames and spots."""
-    return "--models", str(make_models(peak_bias=8.2, hit_bias=7.0)), "--device=cpu"
+    return (
+        "--models",
+        str(make_models(peak_bias=9.2, peak_noise=12.0, hit_bias=7.0)),
+        "--device=cpu",
+    )
 
 
 def test_models_give_the_same_bytes_on_any_number_of_ranks(
@@ -88,6 +92,7 @@ def test_models_give_the_same_bytes_on_any_number_of_ranks(
     assert runs["none"] == runs["2"] == runs["3"]
     numbers = json.loads(runs["none"]["summary"])["models"]
     assert numbers["peaks_removed"] > 0
+    assert b"cxlsfind/peaks_removed = 0\n" in runs["none"]["hits.stream"]
 
 
 @pytest.mark.parametrize("finder", [(), ("--peaks=peakfinder8", "--threshold=5")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +16,12 @@ from cxlsfind.datasets.selection import Selection
 from cxlsfind.datasets.splits import read_split, split_by_selection, write_split
 from cxlsfind.datasets.streaming import FrameDataset
 from cxlsfind.datasets.tree import scan_tree
-from cxlsfind.models.likelihood import SpotTables
 from cxlsfind.models.paper import sum_bins
 from cxlsfind.models.peak import PeakModel
 from cxlsfind.sim.detector import Detector
-from cxlsfind.training.calibrate import calibrate
 from cxlsfind.training.conditions import draw_settings
+from cxlsfind.training.efficiency import measure_efficiency
+from cxlsfind.training.efficiency_frames import measure_frame_efficiency
 from cxlsfind.training.evaluate_frames import evaluate_frames
 from cxlsfind.training.evaluate_hit import evaluate_hit
 from cxlsfind.training.evaluate_paper import PaperModel, _count_marks, _squares, evaluate_paper
@@ -159,13 +160,30 @@ def test_hits_beside_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_whole_frames_with_and_without_a_model(
-    monkeypatch: pytest.MonkeyPatch, peak_model: PeakModel, tables: SpotTables
+    monkeypatch: pytest.MonkeyPatch, peak_model: PeakModel
 ) -> None:
     """Counts of false peaks and of spots, by kind of frame."""
     module = "cxlsfind.training.evaluate_frames"
     monkeypatch.setattr(f"{module}.draw_settings", partial(draw_settings, detector=TINY))
     monkeypatch.setattr(f"{module}.FRAME_KINDS", ("clean", "salt"))
-    table = calibrate(peak_model, tables, 3, n_patches=200, n_nodes=3)
-    (rows,) = (table.rows for table in evaluate_frames(peak_model, table, 32, 5).tables)
+    (rows,) = (table.rows for table in evaluate_frames(peak_model, 0.0, 32, 5).tables)
     assert [row[0] for row in rows] == ["clean", "salt", "all"]
     assert all(row[-1] == "16 + 16" for row in rows)
+
+
+def test_efficiency_in_whole_frames(monkeypatch: pytest.MonkeyPatch, peak_model: PeakModel) -> None:
+    """Planted spots are found with the photons that the limit needs; artefacts lose them all."""
+    module = "cxlsfind.training.efficiency_frames"
+    monkeypatch.setattr(f"{module}.draw_settings", partial(draw_settings, detector=TINY))
+    limits = [
+        measure_efficiency(peak_model, 0.0, level, 4, n_spots=100, n_patches=800)
+        for level in (1e-3, 0.03, 1.0)
+    ]
+    found = measure_frame_efficiency(peak_model, 0.0, limits, "clean", experiments=2, seed=1)
+    assert found.spots == 2 * 16 * 27
+    assert found.alone == pytest.approx(1.0, abs=0.1 + 3 * found.sigma)
+    assert found.model == found.alone
+    # To this limit everything is an artefact.
+    found = measure_frame_efficiency(peak_model, -99.0, limits, "clean", experiments=1, seed=1)
+    assert math.isnan(found.model)
+    assert found.alone > 0.5

@@ -13,9 +13,10 @@ from cxlsfind.training.scenes import (
     PatchClass,
     Scene,
     add_spots,
+    drawn_images,
     empty_scene,
     mask_pixels,
-    streak_images,
+    spot_images,
 )
 
 
@@ -34,13 +35,12 @@ def test_background_is_believed_almost_as_it_is() -> None:
     assert not scene.extra.any()
 
 
-def test_streaks_hold_their_photons_and_place() -> None:
-    """Round and drawn-out spots: sum, centroid, and spread along the line."""
-    centre = np.array([[0.3, -0.2], [0.0, 0.4]])
-    images = streak_images(
-        centre, np.array([0.6, 0.6]), np.array([0.0, 1.5]), np.array([0.0, 0.0]), np.array([10, 20])
-    )
-    np.testing.assert_allclose(images.sum(axis=(1, 2)), [10, 20], rtol=0.01)
+def test_drawn_out_spots_hold_their_photons_and_place() -> None:
+    """Round, long and lopsided spots: sum, centroid, and spread along the line."""
+    centre = np.array([[0.3, -0.2], [0.0, 0.4], [0.1, 0.1]])
+    steps = np.array([[0.0] * 5, [-2.0, -1.0, 0.0, 1.0, 2.0], [0.0, 0.0, 0.0, 0.0, 4.0]])
+    images = drawn_images(centre, np.full(3, 0.6), steps, np.zeros(3), np.array([10.0, 20.0, 30.0]))
+    np.testing.assert_allclose(images.sum(axis=(1, 2)), [10, 20, 30], rtol=0.01)
     steps = np.arange(SIDE) - HALF
     for image, (ss, fs) in zip(images, centre, strict=True):
         share = image / image.sum()
@@ -49,6 +49,31 @@ def test_streaks_hold_their_photons_and_place() -> None:
     along = images[1].sum(axis=0) / 20 @ (steps - 0.4) ** 2
     across = images[1].sum(axis=1) / 20 @ steps**2
     assert along > 3 * across
+
+
+def test_spots_have_all_shapes() -> None:
+    """Round and long, sharp and wide, lopsided and not, around the centre that is said."""
+    generator = np.random.default_rng(6)
+    n = 600
+    centre = generator.uniform(-0.5, 0.5, (n, 2))
+    images = spot_images(generator, centre, np.full(n, 50.0))
+    share = images / images.sum(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(np.median(images.sum(axis=(1, 2))), 50.0, rtol=0.01)
+    steps = np.arange(SIDE) - HALF
+    ss, fs = share.sum(axis=2) @ steps, share.sum(axis=1) @ steps
+    assert np.quantile(np.abs(np.column_stack([ss, fs]) - centre), 0.95) < 0.1
+    off_ss, off_fs = steps - ss[:, None], steps - fs[:, None]
+    spread = np.empty((n, 2, 2))
+    spread[:, 0, 0] = (share.sum(axis=2) * off_ss**2).sum(axis=1)
+    spread[:, 1, 1] = (share.sum(axis=1) * off_fs**2).sum(axis=1)
+    spread[:, 0, 1] = spread[:, 1, 0] = np.einsum("nij,ni,nj->n", share, off_ss, off_fs)
+    narrow, wide = np.sqrt(np.linalg.eigvalsh(spread)).T
+    assert 0.15 < (wide / narrow > 2.0).mean() < 0.6
+    assert narrow.min() < 0.45
+    assert np.quantile(wide, 0.99) > 2.0
+    # Half of those that are drawn out have a tail or a piece to one side.
+    skew = np.abs(np.einsum("ni,ni->n", share.sum(axis=2), off_ss**3)) / wide**3
+    assert 0.1 < (skew > 0.5).mean() < 0.6
 
 
 def test_spots_are_where_they_say() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cxlsfind.models.calibration import RateTable
-from cxlsfind.models.card import ModelRefusedError
+from cxlsfind.training.rates import RateTable
 
 
 @pytest.fixture
@@ -14,20 +13,19 @@ def table() -> RateTable:
     """A table in which scores need 2 nats more per decade of background."""
     rates = np.array([-10.0, -12.0, -14.0])
     levels = np.log([0.01, 0.1])
-    logit = np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 6.0]])
-    return RateTable(levels, rates, logit, logit + 10.0)
+    score = np.array([[0.0, 2.0, 4.0], [2.0, 4.0, 6.0]])
+    return RateTable(levels, rates, score)
 
 
 def test_rates_between_nodes(table: RateTable) -> None:
     """Scores and backgrounds in between are interpolated."""
-    found = table.log_rate_of_logit([0.0, 1.0, 5.0, 3.0], [0.01, 0.01, 0.1, np.sqrt(1e-3)])
+    found = table.at([0.0, 1.0, 5.0, 3.0], [0.01, 0.01, 0.1, np.sqrt(1e-3)])
     np.testing.assert_allclose(found, [-10.0, -11.0, -13.0, -12.0], atol=1e-9)
-    np.testing.assert_allclose(table.log_rate_of_ratio([11.0], [0.01]), [-11.0])
 
 
 def test_rates_beyond_the_table(table: RateTable) -> None:
     """Higher by x is rarer by e^x, lower commoner; other backgrounds take the nearest."""
-    found = table.log_rate_of_logit([9.0, -3.0, 1.0], [0.01, 0.01, 1e-9])
+    found = table.at([9.0, -3.0, 1.0], [0.01, 0.01, 1e-9])
     np.testing.assert_allclose(found, [-19.0, -7.0, -11.0])
 
 
@@ -37,20 +35,9 @@ def test_steps_are_no_trouble() -> None:
         np.log([0.01, 0.1]),
         np.array([-10.0, -12.0, -14.0]),
         np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 3.0]]),
-        np.zeros((2, 3)),
     )
-    found = table.log_rate_of_logit([1.0, 0.5, 2.0], [0.01, 0.01, 0.01])
+    found = table.at([1.0, 0.5, 2.0], [0.01, 0.01, 0.01])
     assert np.isfinite(found).all()
     assert found[0] == pytest.approx(-14.0)
     assert found[1] == pytest.approx(-9.5)
     assert found[2] < found[0]
-
-
-def test_card_round_trip(table: RateTable) -> None:
-    """The card holds all of it; a card without is refused."""
-    again = RateTable.from_card(table.to_card(), file="a.pt")
-    np.testing.assert_allclose(again.logit, table.logit)
-    with pytest.raises(ModelRefusedError, match=r"a\.pt.*table"):
-        RateTable.from_card({**table.to_card(), "logit": [[1.0]]}, file="a.pt")
-    with pytest.raises(ModelRefusedError, match="table"):
-        RateTable.from_card({}, file="a.pt")
