@@ -225,7 +225,8 @@ def main(arguments: Sequence[str]) -> None:
             if "memory" in options.what:
                 show_memory(files, finder, min(options.frames, 2000))
             if "ranks" in options.what:
-                show_ranks(files, finder, min(options.frames, 4000), options.rounds)
+                n_frames = min(options.frames, 4000) if finder == "poisson" else options.frames
+                show_ranks(files, finder, n_frames, options.rounds)
 
 
 if __name__ == "__main__":
