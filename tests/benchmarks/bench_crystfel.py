@@ -97,7 +97,8 @@ class Programs:
             if name == "theirs":
                 command += [f"--temp-dir={scratch}"]
             plugins = {"HDF5_PLUGIN_PATH": hdf5plugin.PLUGIN_PATH}
-            return run_program(command, plugins).cpu_s
+            # CrystFEL leaves files of its own where it runs.
+            return run_program(command, plugins, Path(scratch)).cpu_s
 
     def peaks(self, name: str) -> Peaks:
         return read_peaks(self._files.folder / f"{name}.stream")
@@ -111,7 +112,11 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     options = parser.parse_args(arguments)
-    version = subprocess.run([options.indexamajig, "--version"], capture_output=True, check=True)
+    indexamajig = shutil.which(options.indexamajig)
+    if indexamajig is None:
+        parser.error(f"{options.indexamajig}: no such program")
+    indexamajig = str(Path(indexamajig).resolve())
+    version = subprocess.run([indexamajig, "--version"], capture_output=True, check=True)
     print(f"seed {options.seed}; {machine()}; {version.stdout.decode().splitlines()[0]}")
     print("processor time, ms a frame, slopes, median of rounds (all); wanted: 30 times")
     for dtype in options.dtype:
@@ -119,7 +124,7 @@ def main(arguments: Sequence[str]) -> None:
             rng = np.random.default_rng([options.seed, int(1e4 * level)])
             with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
                 files = write_files(Path(folder), rng, level, dtype, n_frames=OURS[1])
-                show(Programs(options.indexamajig, files), f"{dtype}, {level:g}", options.rounds)
+                show(Programs(indexamajig, files), f"{dtype}, {level:g}", options.rounds)
 
 
 def show(programs: Programs, title: str, n_rounds: int) -> None:

@@ -102,12 +102,18 @@ class Cost:
     wall_s: float
 
 
-def run_program(command: list[str], environment: dict[str, str] | None = None) -> Cost:
-    """Run a program to its end and return its cost."""
+def run_program(
+    command: list[str], environment: dict[str, str] | None = None, folder: Path | None = None
+) -> Cost:
+    """Run a program to its end, in a folder if one is given, and return its cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.perf_counter()
     done = subprocess.run(
-        command, env={**os.environ, **(environment or {})}, capture_output=True, check=False
+        command,
+        env={**os.environ, **(environment or {})},
+        cwd=folder,
+        capture_output=True,
+        check=False,
     )
     wall = time.perf_counter() - start
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
