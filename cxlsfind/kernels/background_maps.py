@@ -161,7 +161,7 @@ def drop_values(
 
 
 @kernel
-def count_pixels(
+def count_members(
     pixels: Places,
     ring: Rings,
     group: npt.NDArray[np.int32],

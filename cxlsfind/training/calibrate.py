@@ -102,7 +102,7 @@ def artefact_odds(model: nn.Module, frames: FrameSet) -> dict[str, Any]:
     }
 
 
-def artefact_odds_of(
+def odds_on_flat(
     model: nn.Module,
     counts: npt.NDArray[np.uint16],
     level: float,

@@ -17,7 +17,7 @@ from torch import nn
 from cxlsfind.finding.poisson.scores import typical_photons
 from cxlsfind.finding.poisson.shapes import ShapeBank, gaussian_taps
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
-from cxlsfind.training.calibrate import artefact_odds_of, log_rate_per_pixel
+from cxlsfind.training.calibrate import log_rate_per_pixel, odds_on_flat
 from cxlsfind.training.null import PATCH_SIDE, draw_null, score_at_rate, score_maps
 from cxlsfind.training.scores import Curve, crossing
 from cxlsfind.training.tables import spot_tables
@@ -96,7 +96,7 @@ def measure_efficiency(
     generator = np.random.default_rng((seed, 11))
     null = draw_null(finder, ratio, background, generator, n_patches)
     null_limit = draw_null(limit, best, background, generator, n_patches)
-    is_artefact = artefact_odds_of(model, null.counts, background, null.usable) > artefact_odds
+    is_artefact = odds_on_flat(model, null.counts, background, null.usable) > artefact_odds
     left = np.where(is_artefact, -np.inf, null.score)
     needed = (
         score_at_rate(null_limit.score, null_limit.log_weight, log_rate),
@@ -112,7 +112,7 @@ def measure_efficiency(
             found[row, column] = (scores >= needed[row]).mean()
         scores, place = _highest(ratio, counts, background)
         patches = _around(counts, place)
-        is_artefact = artefact_odds_of(model, patches, background) > artefact_odds
+        is_artefact = odds_on_flat(model, patches, background) > artefact_odds
         found[2, column] = ((scores >= needed[2]) & ~is_artefact).mean()
     names = ("limit", "likelihood ratio", "model")
     curves = tuple(Curve(n, photons, y) for n, y in zip(names, found, strict=True))

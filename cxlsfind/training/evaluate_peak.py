@@ -17,9 +17,9 @@ from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.records import PEAK_CLASSES
 from cxlsfind.training.calibrate import (
     HALF,
-    artefact_odds_of,
     log_rate_per_pixel,
     measure_rates,
+    odds_on_flat,
     spot_limit,
 )
 from cxlsfind.training.conditions import FRAME_KINDS
@@ -334,7 +334,7 @@ def _false_alarms(
         generator = np.random.default_rng((seed, 12))
         draw = draw_null(tables, ratio, background, generator, n_patches)
         level = np.full(len(draw.score), background)
-        odds = artefact_odds_of(model, draw.counts, background, draw.usable)
+        odds = odds_on_flat(model, draw.counts, background, draw.usable)
         log_rate = rates.at(draw.score, level)
         weight = np.exp(draw.log_weight)
         cells = []

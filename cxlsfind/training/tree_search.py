@@ -23,12 +23,10 @@ from cxlsfind.geometry.maps import rings
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.models.ring_fit import RingProfile, rebin
 from cxlsfind.models.ring_posterior import posterior_at
+from cxlsfind.pipeline.blocks import BLOCK_FRAMES
 from cxlsfind.records import DenseFrame
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Frames of a block of the main job.
-_BLOCK: Final = 64
 
 #: Pixels this near to a peak, along fs or ss, are no background.
 _AROUND_PX: Final = 7
@@ -83,8 +81,8 @@ def search_tree(tree: Tree, entries: tuple[Entry, ...]) -> list[TreeFinding]:
     findings: list[TreeFinding] = []
     for _, members in groupby(entries, key=key):
         block = list(members)
-        for start in range(0, len(block), _BLOCK):
-            findings += search.block(block[start : start + _BLOCK])
+        for start in range(0, len(block), BLOCK_FRAMES):
+            findings += search.block(block[start : start + BLOCK_FRAMES])
     return findings
 
 

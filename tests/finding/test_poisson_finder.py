@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from cxlsfind.errors import UsageError
+from cxlsfind.finding.poisson.canvas import build_canvas
 from cxlsfind.finding.poisson.finder import BlockResult, PoissonFinder
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonSettings
 from cxlsfind.finding.poisson.shapes import gaussian_taps
-from cxlsfind.geometry.layout import build_layout, slab_key
+from cxlsfind.geometry.layout import Layout, PanelWindow, Slab, build_layout, slab_key
 from cxlsfind.geometry.model import BeamKind, Geometry, Panel, Quantity
 from cxlsfind.records import PeakFlag, PlaneFrame
 
 HEIGHT, WIDTH = 300, 360
+WINDOW = PanelWindow(0, 0, 0, WIDTH, HEIGHT, WIDTH)
 ToFrame = Callable[..., PlaneFrame]
 
 
@@ -284,6 +286,24 @@ def test_frames_that_come_more_than_once(to_frame: ToFrame) -> None:
         result.frame_class is FrameClass.BEAM_OFF
         for result in make_finder(settings).find_block([to_frame(one), *empty]).frames[1:]
     )
+
+
+def test_pixels_that_lie_are_cleared_in_copies_too(to_frame: ToFrame) -> None:
+    """What comes after the finder sees no photon of theirs in any frame."""
+    generator = np.random.default_rng(24)
+    counts = generator.poisson(0.05, (20, HEIGHT, WIDTH))
+    counts[:, 100, 100] += 5
+    canvas = build_canvas(
+        Layout((Slab("/data", ("%", "ss", "fs"), (HEIGHT, WIDTH), 0),), (WINDOW,))
+    )
+    placed = [canvas.lay(to_frame(counts[k])) for k in (*range(20), 3, 0)]
+    found = make_finder(PoissonSettings()).find_placed(placed)
+    assert np.flatnonzero(~found.usable).tolist() == [100 * WIDTH + 100]
+    word, bit = divmod(int(canvas.place[100 * WIDTH + 100]), 64)
+    assert not any(
+        (frame.planes[:, word] >> np.uint64(bit) & np.uint64(1)).any() for frame in placed
+    )
+    assert np.array_equal(placed[20].planes, placed[3].planes)
 
 
 def test_a_bright_spot_is_one_peak(to_frame: ToFrame) -> None:

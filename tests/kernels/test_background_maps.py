@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from cxlsfind.kernels.background_maps import (
     bin_words,
-    count_pixels,
+    count_members,
     count_shapes,
     drop_from_tiles,
     drop_values,
@@ -53,6 +53,15 @@ def tiles_of(n_rows: int, stride: int, side: int) -> tuple[np.ndarray, tuple[int
     return (row // side * shape[1] + column // side).ravel(), shape
 
 
+def draw_tiles(
+    seed: int, shape: tuple[int, int, int]
+) -> tuple[np.random.Generator, np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
+    """Draw a sheet: the generator that did, rings, usable pixels, their tiles, and how many."""
+    n_rows, stride, side = shape
+    generator = np.random.default_rng(seed)
+    return generator, *draw_sheet(generator, n_rows, stride), *tiles_of(n_rows, stride, side)
+
+
 @given(SEEDS, st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 5, 12]))
 @settings(max_examples=30)
 def test_factor_between_tiles(
@@ -87,10 +96,8 @@ def test_words_have_the_bin_of_their_mean_ring(
 @settings(max_examples=30)
 def test_tiles_know_their_rings(seed: int, shape: tuple[int, int, int]) -> None:
     """Entries count the usable pixels of each ring in each tile, and give pixels up again."""
-    generator = np.random.default_rng(seed)
-    n_rows, stride, side = shape
-    ring, usable = draw_sheet(generator, n_rows, stride)
-    tile, grid = tiles_of(n_rows, stride, side)
+    generator, ring, usable, tile, grid = draw_tiles(seed, shape)
+    _, stride, side = shape
     first = np.empty(grid[0] * grid[1] + 1, np.int64)
     entry_ring, pixels = np.full((2, ring.size), -7, np.int32)
     n = list_tile_rings(ring, usable, stride, side, first, entry_ring, pixels)
@@ -120,14 +127,12 @@ def test_tiles_know_their_rings(seed: int, shape: tuple[int, int, int]) -> None:
 @settings(max_examples=20)
 def test_pixels_are_counted_and_dropped(seed: int, shape: tuple[int, int, int]) -> None:
     """Pixels count for their rings and words' groups, and tiles lose what their rings expect."""
-    generator = np.random.default_rng(seed)
-    n_rows, stride, side = shape
-    ring, usable = draw_sheet(generator, n_rows, stride)
-    tile, grid = tiles_of(n_rows, stride, side)
+    generator, ring, usable, tile, grid = draw_tiles(seed, shape)
+    _, stride, side = shape
     pixels = np.flatnonzero(usable & (generator.random(ring.size) < 0.1)).astype(np.int32)
     group = generator.integers(0, 5, ring.size // 64).astype(np.int32)
     by_ring, by_group = np.ones(ring.max() + 2, np.int64), np.ones(5, np.int64)
-    count_pixels(pixels, ring, group, by_ring, by_group)
+    count_members(pixels, ring, group, by_ring, by_group)
     assert np.array_equal(by_ring, 1 + np.bincount(ring[pixels], minlength=len(by_ring)))
     assert np.array_equal(by_group, 1 + np.bincount(group[pixels // 64], minlength=5))
     per_pixel = generator.uniform(0.0, 2.0, ring.max() + 2)
@@ -141,10 +146,8 @@ def test_pixels_are_counted_and_dropped(seed: int, shape: tuple[int, int, int]) 
 @settings(max_examples=20)
 def test_shapes_are_counted(seed: int, shape: tuple[int, int, int]) -> None:
     """Every usable pixel falls into the bin of its shape's logarithm, the last one at the most."""
-    generator = np.random.default_rng(seed)
-    n_rows, stride, side = shape
-    ring, usable = draw_sheet(generator, n_rows, stride)
-    tile, grid = tiles_of(n_rows, stride, side)
+    generator, ring, usable, tile, grid = draw_tiles(seed, shape)
+    _, stride, side = shape
     first = np.empty(grid[0] * grid[1] + 1, np.int64)
     entry_ring, pixels = np.empty((2, ring.size), np.int32)
     list_tile_rings(ring, usable, stride, side, first, entry_ring, pixels)
@@ -184,10 +187,8 @@ def test_rings_far_apart_in_one_tile() -> None:
 @settings(max_examples=20)
 def test_sums_over_tiles_and_rings(seed: int, shape: tuple[int, int, int]) -> None:
     """Usable pixels are added to what their tile and ring hold already, without overflow."""
-    generator = np.random.default_rng(seed)
-    n_rows, stride, side = shape
-    ring, usable = draw_sheet(generator, n_rows, stride)
-    tile, grid = tiles_of(n_rows, stride, side)
+    generator, ring, usable, tile, grid = draw_tiles(seed, shape)
+    _, stride, side = shape
     values = generator.integers(0, 50, ring.size).astype(np.uint32)
     values[generator.random(ring.size) < 0.01] = 2**32 - 1
     tiles = np.ones(grid[0] * grid[1])
@@ -223,10 +224,8 @@ def test_lowest_background_of_words(
 @settings(max_examples=30)
 def test_odd_pixels(naive_canvas: ModuleType, seed: int, shape: tuple[int, int, int]) -> None:
     """Pixels with far too many or too few votes are listed with what they should have."""
-    generator = np.random.default_rng(seed)
+    generator, ring, usable, tile, grid = draw_tiles(seed, shape)
     n_rows, stride, side = shape
-    ring, usable = draw_sheet(generator, n_rows, stride)
-    tile, grid = tiles_of(n_rows, stride, side)
     hoped = generator.uniform(0.1, 40.0, ring.max() + 2)
     factor = generator.uniform(0.5, 2.0, grid).astype(np.float32)
     votes = generator.poisson(hoped[ring] * factor.ravel()[tile]).astype(np.uint32)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from cxlsfind.finding.poisson.canvas import Canvas, PlacedFrame
 from cxlsfind.finding.poisson.surroundings import RINGS_PER_BIN, Surroundings
 from cxlsfind.finding.poisson.tiles import no_correction, tile_correction
-from cxlsfind.kernels.background_maps import count_pixels, sum_rings
+from cxlsfind.kernels.background_maps import count_members, sum_rings
 from cxlsfind.kernels.plane_sums import (
     add_frames,
     clip_counts,
@@ -359,7 +359,7 @@ def _count_cut(cut_out: Sequence[Places], around: Surroundings) -> tuple[IntArra
     of_rings = np.zeros((len(cut_out), around.n_rings), np.int64)
     of_bins = np.zeros((len(cut_out), around.n_bins), np.int64)
     for number, cut in enumerate(cut_out):
-        count_pixels(cut, around.ring, around.word_bin, of_rings[number], of_bins[number])
+        count_members(cut, around.ring, around.word_bin, of_rings[number], of_bins[number])
     return of_rings, of_bins
 
 

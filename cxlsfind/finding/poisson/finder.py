@@ -129,14 +129,8 @@ class PoissonFinder:
         different = [placed[number] for number in distinct.tolist()]
         results, lying = self._find_different(different, bins[distinct], lit_bins[distinct])
         if len(different) < len(placed):
-            for number in np.flatnonzero(first != np.arange(len(placed))).tolist():
-                withdraw(
-                    placed[number].planes,
-                    lying,
-                    self._around.word_bin,
-                    bins[number],
-                    lit_bins[number],
-                )
+            for frame, number in zip(placed, first.tolist(), strict=True):
+                frame.planes[:] = placed[number].planes
             # Their peaks apart: what is added to them later may differ.
             results = [
                 replace(results[number], peaks=results[number].peaks.copy())
