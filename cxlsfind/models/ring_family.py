@@ -15,16 +15,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from cxlsfind.kernels.ring_light import LightPlaces, LightTables, fill_light
 from cxlsfind.models.water import (
     AIR_DENSITY,
     WATER_DENSITY,
-    Tabulated,
     air_attenuation,
     air_scattering,
-    directions,
     water_attenuation,
     water_scattering,
 )
+from cxlsfind.units import wavelength_m
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -51,14 +51,29 @@ LATENTS: Final = 3 + SHAPE_TERMS
 AIR_LATENT: Final = 2
 
 #: Air this near to the detector, relative to its distance, is not followed.
-_NEAREST = 0.02
+NEAREST: Final = 0.02
 
-_SLICES: Final = np.polynomial.legendre.leggauss(3)
-#: Step of the logarithm of the camera length in differences.
-_STEP = 1e-3
+#: Places on the way through air, from 0 to 1, and their weights.
+_SLICES: Final = 0.5 * (np.array(np.polynomial.legendre.leggauss(3)) + np.array([[1.0], [0.0]]))
 
-_water = Tabulated(water_scattering)
-_air = Tabulated(air_scattering)
+#: Scattering is tabulated up to this q, per angstrom, in these steps.
+_Q_END: Final = 30.0
+_Q_STEP: Final = 0.0005
+
+
+def _tabulate() -> LightTables:
+    """Return what a metre of everything scatters, in molecules of water."""
+    q = np.arange(0.0, _Q_END + 2 * _Q_STEP, _Q_STEP)
+    buffer = _BUFFER_HEIGHT * np.exp(-0.5 * (q / _BUFFER_WIDTH) ** 2)
+    air = AIR_DENSITY / WATER_DENSITY * air_scattering(q)
+    water, buffer, air = (
+        np.stack([values, np.gradient(values, _Q_STEP)])
+        for values in (water_scattering(q), buffer, air)
+    )
+    return LightTables(water, buffer, air, _Q_STEP, math.pi / SHAPE_REACH, NEAREST)
+
+
+_TABLES: Final = _tabulate()
 
 
 class Amount:
@@ -164,102 +179,21 @@ def light(radius_m: FloatArray, places: Places) -> Light:
     radius_m
         Metres, (rings,).
     """
-    energy = np.exp(places.energy_log)[:, None]
-    clen = np.exp(places.clen_log)[:, None]
+    energy = np.exp(places.energy_log)
     (water, d_water), (buffer, d_buffer), (air, d_air) = (
-        (value[:, None], slope[:, None])
-        for value, slope in (
-            amount.of(places.latent[:, i]) for i, amount in enumerate((_WATER, _BUFFER, _AIR))
-        )
+        amount.of(places.latent[:, i]) for i, amount in enumerate((_WATER, _BUFFER, _AIR))
     )
-    longest = (1.0 - _NEAREST) * clen
-    d_air = np.where(air < longest, d_air, 0.0)
-    amounts = water, buffer, air
-    middle = _Parts.at(radius_m, clen, energy, amounts)
-    total = water * middle.water + buffer * middle.buffer + middle.air
-    slant = 0.5 * water_attenuation(energy) * middle.secant
-    slope = np.empty((*total.shape, 1 + LATENTS))
-    ends = [
-        _logarithm(radius_m, clen * math.exp(step), energy, amounts, places)
-        for step in (-_STEP, _STEP)
-    ]
-    slope[:, :, 0] = (ends[1] - ends[0]) / (2.0 * _STEP)
-    slope[:, :, 1] = d_water * (middle.water / total - slant)
-    slope[:, :, 2] = d_buffer * (middle.buffer / total - slant)
-    slope[:, :, 3] = d_air * _air_slice(radius_m, clen, energy, np.minimum(air, longest)) / total
-    slope[:, :, 4:] = SHAPE_SIGMA * _cosines(middle.q)
-    return Light(_finish(middle, total, clen, energy, amounts, places), slope)
-
-
-class _Parts(NamedTuple):
-    """What the parts of a sample scatter into a pixel, water and buffer per metre."""
-
-    q: FloatArray
-    secant: FloatArray
-    water: FloatArray
-    buffer: FloatArray
-    air: FloatArray
-
-    @classmethod
-    def at(
-        cls, radius_m: FloatArray, clen: FloatArray, energy: FloatArray, amounts: _Amounts
-    ) -> _Parts:
-        seen = directions(radius_m, clen, energy)
-        length = np.minimum(amounts[2], (1.0 - _NEAREST) * clen)
-        air = np.zeros_like(seen.q)
-        for place, weight in zip(*_SLICES, strict=True):
-            behind = 0.5 * length * (1.0 + float(place))
-            air += 0.5 * float(weight) * length * _air_slice(radius_m, clen, energy, behind)
-        width = -0.5 / _BUFFER_WIDTH**2
-        return cls(
-            seen.q,
-            seen.secant,
-            _water(seen.q) * seen.factor,
-            _BUFFER_HEIGHT * np.exp(width * seen.q * seen.q) * seen.factor,
-            air,
-        )
-
-
-_Amounts = tuple[FloatArray, FloatArray, FloatArray]
-
-
-def _air_slice(
-    radius_m: FloatArray, clen: FloatArray, energy: FloatArray, behind: FloatArray
-) -> FloatArray:
-    """Return what a metre of air scatters, so far behind the sample, in molecules of water."""
-    left = clen - behind
-    seen = directions(radius_m, left, energy)
-    return AIR_DENSITY / WATER_DENSITY * (clen / left) ** 2 * _air(seen.q) * seen.factor
-
-
-def _logarithm(
-    radius_m: FloatArray, clen: FloatArray, energy: FloatArray, amounts: _Amounts, places: Places
-) -> FloatArray:
-    parts = _Parts.at(radius_m, clen, energy, amounts)
-    total = amounts[0] * parts.water + amounts[1] * parts.buffer + parts.air
-    return _finish(parts, total, clen, energy, amounts, places)
-
-
-def _finish(
-    parts: _Parts,
-    total: FloatArray,
-    clen: FloatArray,
-    energy: FloatArray,
-    amounts: _Amounts,
-    places: Places,
-) -> FloatArray:
-    """Return the logarithm of the light with absorption and errors of the template."""
-    absorbed = 0.5 * water_attenuation(energy) * (amounts[0] + amounts[1])
-    absorbed = absorbed + places.has_air[:, None] * air_attenuation(energy) * clen
-    shape = np.einsum("prk,pk->pr", _cosines(parts.q), SHAPE_SIGMA * places.latent[:, 3:])
-    result: FloatArray = np.log(total) - absorbed * parts.secant + shape
-    return result
-
-
-def _cosines(q: FloatArray) -> FloatArray:
-    """Return the cosines of the template's errors, (..., terms)."""
-    first = np.cos(math.pi / SHAPE_REACH * q)
-    terms = [np.ones_like(q), first]
-    while len(terms) <= SHAPE_TERMS:
-        terms.append(2.0 * first * terms[-1] - terms[-2])
-    return np.stack(terms[1:], axis=-1)
+    where = LightPlaces(
+        np.exp(places.clen_log),
+        2.0 * math.pi / (wavelength_m(1.0) * 1e10) * energy,
+        np.stack([water, buffer, air], axis=1),
+        np.stack([d_water, d_buffer, d_air], axis=1),
+        0.5 * water_attenuation(energy),
+        places.has_air * air_attenuation(energy),
+        SHAPE_SIGMA * places.latent[:, 3:],
+        SHAPE_SIGMA,
+    )
+    logarithm = np.empty((len(energy), len(radius_m)))
+    slope = np.empty((*logarithm.shape, 1 + LATENTS))
+    fill_light(radius_m, where, _TABLES, _SLICES, logarithm, slope)
+    return Light(logarithm, slope)

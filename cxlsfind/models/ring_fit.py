@@ -20,6 +20,9 @@ FloatArray = npt.NDArray[np.float64]
 
 _MOST_BINS = 96
 
+#: The variance of what chance bends a ring by, times its photons: a second difference over 24.
+_CHANCE_BEND: Final = 6.0 / 24.0**2
+
 #: The change of the objective at which the scoring ends, and how far a step may go in the logarithm
 #: of the camera length and in latents.
 _DONE: Final = 1e-2
@@ -156,9 +159,35 @@ def rebin(profile: RingProfile) -> RingProfile:
         return RingProfile(radius, photons, exposure)
     edges = np.linspace(radius[0], radius[-1] * (1 + 1e-9), _MOST_BINS + 1)
     place = np.searchsorted(edges, radius, side="right") - 1
-    moment, counted, seen = (
+    moment, square, counted, seen = (
         np.bincount(place, values, minlength=_MOST_BINS).astype(np.float64)
-        for values in (exposure * radius, photons, exposure)
+        for values in (exposure * radius, exposure * radius**2, photons, exposure)
     )
     filled = seen > 0
-    return RingProfile(moment[filled] / seen[filled], counted[filled], seen[filled])
+    counted, seen = counted[filled], seen[filled]
+    middle = moment[filled] / seen
+    spread = np.maximum(square[filled] / seen - middle**2, 0.0)
+    return RingProfile(middle, counted, seen * (1.0 + _bend(middle, counted, seen, spread)))
+
+
+def _bend(
+    middle: FloatArray, photons: FloatArray, exposure: FloatArray, spread: FloatArray
+) -> FloatArray:
+    """Return by how much, of itself, the mean light of wide rings exceeds that at their middles.
+
+    Parameters
+    ----------
+    spread
+        Variance of the radius within them, square metres.
+    """
+    light = photons / exposure
+    steps = np.diff(middle)
+    curvature = np.zeros_like(light)
+    curvature[1:-1] = 2.0 * np.diff(np.diff(light) / steps) / (steps[:-1] + steps[1:])
+    bend = np.zeros_like(light)
+    np.divide(0.5 * curvature * spread, light, out=bend, where=light > 0.0)
+    bend = np.clip(bend, -0.2, 0.2)
+    # Chance bends rings too, and following it would make neighbours differ by more than chance.
+    real = float(photons @ bend**2)
+    chance = _CHANCE_BEND * len(bend)
+    return bend * max(0.0, 1.0 - chance / max(real, 1e-300))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -33,18 +34,21 @@ _FIRST_STEPS = 5
 _STEPS = 20
 
 #: How many photons are believed in the first round, and times how many more in every next.
-_FIRST_PHOTONS: Final = 1e5
+_FIRST_PHOTONS: Final = 1e4
 _MORE_PHOTONS: Final = 10.0
 
 #: Energies of a round, the most rounds, by how much log likelihood the ends of the grid lie below
-#: its top, and how many nodes must lie between.
+#: its top, how many nodes must lie between, and by how much of itself a grid grows that is cut off.
 _NODES = 33
-_ROUNDS = 16
+_ROUNDS = 24
 _DEPTH = 12.0
 _FEWEST_NODES = 12
+_GROWTH = 2.0
 
-#: A misfit that is above one by less is chance: 2.7 standard deviations with 96 rings.
+#: A misfit that is above one by less is chance: 2.7 standard deviations with 96 rings. Where it is
+#: more, the search goes on as long as a round makes it this much smaller.
 _CHANCE = 0.41
+_GAIN = 0.99
 
 #: Energies of the final grid, and points at which distributions are known.
 _FINE = 401
@@ -82,27 +86,33 @@ class Marginal:
         self.mean = float(weight @ mean)
         self.variance = float(weight @ (variance + (mean - self.mean) ** 2))
         relevant = weight > 1e-9
-        weight, mean, sigma = weight[relevant], mean[relevant], np.sqrt(variance[relevant])
-        low, high = float((mean - 5.0 * sigma).min()), float((mean + 5.0 * sigma).max())
-        self._place = np.linspace(low, high, _POINTS)
-        self._share = ndtr((self._place[:, None] - mean) / sigma) @ weight / weight.sum()
+        self._parts = weight[relevant], mean[relevant], np.sqrt(variance[relevant])
 
     @property
     def middle(self) -> float:
         """The quantity at the mean of the logarithm."""
         return math.exp(self.mean)
 
+    @cached_property
+    def _shares(self) -> tuple[FloatArray, FloatArray]:
+        """Points of the logarithm, and the probability below each."""
+        weight, mean, sigma = self._parts
+        low, high = float((mean - 5.0 * sigma).min()), float((mean + 5.0 * sigma).max())
+        place = np.linspace(low, high, _POINTS)
+        return place, ndtr((place[:, None] - mean) / sigma) @ weight / weight.sum()
+
     def mass_within(self, window: float) -> float:
         """Return the probability within a window of the middle."""
         ends = [max(self.middle - window, 1e-300), self.middle + window]
-        below, above = np.interp(np.log(ends), self._place, self._share)
+        below, above = np.interp(np.log(ends), *self._shares)
         return float(above - below)
 
     def shortest(self, mass: float) -> tuple[float, float]:
         """Return the ends of the shortest interval, of the logarithm, that holds a probability."""
+        place, share = self._shares
         starts = np.linspace(0.0, 1.0 - mass, _POINTS)
-        low = np.interp(starts, self._share, self._place)
-        high = np.interp(starts + mass, self._share, self._place)
+        low = np.interp(starts, share, place)
+        high = np.interp(starts + mass, share, place)
         best = int(np.argmin(high - low))
         return math.exp(float(low[best])), math.exp(float(high[best]))
 
@@ -132,7 +142,8 @@ class Mixture:
     def of(cls, fit: Fit) -> Mixture:
         """Return what a fit says; first places without air on the way, then those with."""
         # What the family does not explain is no information: it widens everything.
-        misfit = float(fit.misfit[np.argmax(fit.log_likelihood)])
+        mass, _, _ = _truncated(fit.places.clen_log, fit.clen_sigma**2)
+        misfit = float(fit.misfit[np.argmax(fit.log_likelihood + np.log(mass))])
         heat = misfit if misfit > 1.0 + _CHANCE else 1.0
         energy = fit.places.energy_log
         return cls(
@@ -212,6 +223,7 @@ def find_posterior(profile: RingProfile, energy: Header | None, clen: Header | N
     believed = _FIRST_PHOTONS
     start = _look_around(_part(profile, believed / photons))
     nodes = _evenly(ENERGIES_EV, _NODES)
+    before = math.inf
     for _ in range(_ROUNDS):
         fit = fit_places(
             _part(profile, believed / photons),
@@ -223,11 +235,14 @@ def find_posterior(profile: RingProfile, energy: Header | None, clen: Header | N
         found = Mixture.of(fit)
         density = found.with_headers(energy, clen).log_weight.reshape(2, -1).max(axis=0)
         inside = np.flatnonzero(density > density.max() - _DEPTH)
-        if believed >= photons and len(inside) >= _FEWEST_NODES:
+        ends = _ends_around(nodes, inside)
+        is_cut = ends[0] < nodes[0] or ends[1] > nodes[-1]
+        is_best = found.misfit <= 1.0 + _CHANCE or found.misfit > _GAIN * before
+        if believed >= photons and len(inside) >= _FEWEST_NODES and not is_cut and is_best:
             break
+        before = found.misfit if believed >= photons else math.inf
         believed *= _MORE_PHOTONS
-        first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, _NODES - 1)
-        nodes = np.linspace(nodes[first], nodes[last], _NODES)
+        nodes = np.linspace(*ends, _NODES)
     return found.finer().with_headers(energy, clen)
 
 
@@ -273,6 +288,23 @@ def _evenly(ends: tuple[float, float], number: int) -> FloatArray:
     return np.linspace(math.log(ends[0]), math.log(ends[1]), number)
 
 
+def _ends_around(nodes: FloatArray, inside: npt.NDArray[np.intp]) -> tuple[float, float]:
+    """Return where a grid should begin and end so that it holds what matters, and little else.
+
+    Few photons, or steps, may have led astray: a grid that is cut off grows again.
+    """
+    lowest, highest = (math.log(end) for end in ENERGIES_EV)
+    low, high = (
+        float(nodes[max(inside[0] - 1, 0)]),
+        float(nodes[min(inside[-1] + 1, len(nodes) - 1)]),
+    )
+    if inside[0] == 0:
+        low = max(low - _GROWTH * (high - low), lowest)
+    if inside[-1] == len(nodes) - 1:
+        high = min(high + _GROWTH * (high - low), highest)
+    return low, high
+
+
 def _part(profile: RingProfile, share: float) -> RingProfile:
     """Return a profile as if only a share of its photons, at most all, had been counted."""
     return replace(profile, photons=profile.photons * min(share, 1.0))
@@ -306,6 +338,8 @@ def _along(nodes: FloatArray, start: Places) -> Places:
     between = np.stack(
         [[np.interp(nodes, old, column) for column in half.T] for half in columns], axis=0
     )
+    # Beyond those at hand rings stay where they are.
+    between[:, 0] += nodes - np.clip(nodes, old[0], old[-1])
     unknown = between.transpose(0, 2, 1).reshape(2 * len(nodes), -1)
     return Places(
         unknown[:, 0], np.tile(nodes, 2), np.repeat([False, True], len(nodes)), unknown[:, 1:]

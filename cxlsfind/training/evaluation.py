@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -107,11 +107,15 @@ def run_evaluation(options: EvaluationOptions, say: Callable[[str], None]) -> Pa
         _tell(added, say)
         sections += added
     if options.profiles:
-        added = evaluate_parameters(options.profiles, options.seed)
-        added.append(evaluate_centre(-(-options.profiles // 4), options.seed))
-        _tell(added, say)
-        sections += added
+        for section in _score_parameters(options, say):
+            _tell([section], say)
+            sections.append(section)
     return write_page(options.output, "Models of cxlsfind, scored", sections)
+
+
+def _score_parameters(options: EvaluationOptions, say: Callable[[str], None]) -> Iterator[Section]:
+    yield from evaluate_parameters(options.profiles, options.seed, say)
+    yield evaluate_centre(-(-options.profiles // 4), options.seed)
 
 
 def _score(model: nn.Module, state: dict[str, Any], options: EvaluationOptions) -> list[Section]:

@@ -17,13 +17,16 @@ import numpy.typing as npt
 from cxlsfind.models.ring_family import (
     AIR_M,
     BUFFER_M,
+    NEAREST,
     Q_SCALE_SIGMA,
     SHAPE_REACH,
     SHAPE_SIGMA,
     SHAPE_TERMS,
     WATER_M,
+    Amount,
 )
 from cxlsfind.models.ring_fit import RingProfile
+from cxlsfind.models.ring_posterior import CLENS_M, ENERGIES_EV
 from cxlsfind.sim.background.profile import Sample
 from cxlsfind.units import wavelength_m
 
@@ -169,3 +172,17 @@ def draw_background(generator: np.random.Generator, energy_ev: float, clen_m: fl
         has_air=bool(generator.random() < 0.5),
         shape=tuple(generator.normal(0.0, SHAPE_SIGMA, SHAPE_TERMS)),
     )
+
+
+def draw_anywhere(generator: np.random.Generator) -> Background:
+    """Return a random sample from what the model takes for possible beforehand, all of it."""
+    energy, clen = (
+        math.exp(generator.uniform(math.log(ends[0]), math.log(ends[1])))
+        for ends in (ENERGIES_EV, CLENS_M)
+    )
+    water, buffer, air = (
+        float(Amount(ends).of(generator.standard_normal(1))[0][0])
+        for ends in (WATER_M, BUFFER_M, AIR_M)
+    )
+    usual = draw_background(generator, energy, clen)
+    return replace(usual, water_m=water, buffer_m=buffer, air_m=min(air, (1.0 - NEAREST) * clen))

@@ -10,7 +10,14 @@ import pytest
 from cxlsfind.errors import UsageError
 from cxlsfind.models.parameters import Header, estimate_parameters
 from cxlsfind.models.ring_fit import RingProfile
-from cxlsfind.training.ring_draws import EXPOSURE, PIXEL_M, RADIUS_PX, Background, draw_background
+from cxlsfind.training.ring_draws import (
+    EXPOSURE,
+    PIXEL_M,
+    RADIUS_PX,
+    Background,
+    draw_anywhere,
+    draw_background,
+)
 
 
 def make_profile(
@@ -111,6 +118,18 @@ def test_many_photons_do_not_lead_astray() -> None:
     assert found is not None
     assert found.misfit < 1.5
     assert abs(found.photon_energy_ev - energy) < 4 * found.sigma_energy_ev
+
+
+@pytest.mark.parametrize("number", [90, 92])
+def test_short_distances(number: int) -> None:
+    """At 5 cm few photons look surer than they are, and a ring of the fit is wide for the water's."""
+    generator = np.random.default_rng((77, 4, 100000000, number))
+    background = draw_anywhere(generator)
+    found = estimate_parameters(background.draw(generator, 1e8))
+    assert found is not None
+    assert found.misfit < 2.0
+    assert abs(found.photon_energy_ev - background.energy_ev) < 4 * found.sigma_energy_ev
+    assert abs(found.clen_m - background.clen_m) < 4 * found.sigma_clen_m
 
 
 def test_more_air_than_usual() -> None:
