@@ -79,8 +79,8 @@ class ParameterPosterior:
 
     @property
     def is_in_conflict(self) -> bool:
-        """Whether photons and headers disagree."""
-        return abs(self.conflict) > ALARM_SIGMA
+        """Whether photons and headers disagree, and the photons are those of water."""
+        return abs(self.conflict) > ALARM_SIGMA and self.misfit <= MOST_MISFIT
 
 
 def estimate_parameters(

@@ -56,8 +56,8 @@ def evaluate_parameters(
     Parameters
     ----------
     number
-        Backgrounds of each kind; four times as many from anywhere, half with a header, an eighth
-        for alarms.
+        Backgrounds of each kind; three times as many from anywhere, a quarter with a header, an
+        eighth for alarms.
     progress
         Takes a word after every step.
     """
@@ -67,7 +67,7 @@ def evaluate_parameters(
     )
     anywhere: _Conditions = {}
     for photons in _PHOTONS:
-        anywhere["anywhere", photons] = _from_anywhere(photons, 4 * number, seed)
+        anywhere["anywhere", photons] = _from_anywhere(photons, 3 * number, seed)
         progress(f"from anywhere, {photons:g} photons")
     yield Section(
         "Photon energy and camera length from anywhere",
@@ -78,7 +78,7 @@ def evaluate_parameters(
     )  # fmt: skip
     alone, header = (
         _at_places(number, seed, None, progress),
-        _at_places(-(-number // 2), seed, _HEADER, progress),
+        _at_places(-(-number // 4), seed, _HEADER, progress),
     )
     yield Section(
         "Photon energy and camera length from the background alone",

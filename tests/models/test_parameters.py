@@ -122,7 +122,7 @@ def test_many_photons_do_not_lead_astray() -> None:
 
 @pytest.mark.parametrize("number", [90, 92])
 def test_short_distances(number: int) -> None:
-    """At 5 cm few photons look surer than they are, and a ring of the fit is wide for the water's."""
+    """At 5 cm few photons look surer than they are, and the fit's rings are wide for water's."""
     generator = np.random.default_rng((77, 4, 100000000, number))
     background = draw_anywhere(generator)
     found = estimate_parameters(background.draw(generator, 1e8))
