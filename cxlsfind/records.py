@@ -349,6 +349,28 @@ class ModelVerdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RingLight:
+    """The light between the spots of frames that share detector, photon energy and distance.
+
+    Parameters
+    ----------
+    photon_energy_ev, clen_m, detector_shift_m
+        As in :class:`FrameHeader`; means over the frames.
+    n_frames
+        How many there are.
+    cells
+        Photons; exposure; and that times the distance from the beam, px, and times cosine and sine
+        of twice the angle; (5, rings, sectors), float64; sectors count from -x on.
+    """
+
+    photon_energy_ev: float
+    clen_m: float
+    detector_shift_m: tuple[float, float]
+    n_frames: int
+    cells: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FrameResult:
     """What was found in one processed frame.
 

@@ -14,6 +14,7 @@ from cxlsfind.geometry.model import Geometry
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.hit_rate import hit_probability
 from cxlsfind.pipeline.plan import Plan
+from cxlsfind.pipeline.ring_light import LightPool
 from cxlsfind.pipeline.skips import count_lost, skip_lines
 from cxlsfind.writers.blocks import BlockOutput
 from cxlsfind.writers.cxi import TableSources
@@ -23,6 +24,9 @@ from cxlsfind.writers.summary import RunFacts
 #: Peaks per frame, and hits among frames, from which on something else than crystals is likely.
 _TOO_MANY_PEAKS = 100.0
 _TOO_MANY_HITS = 0.9
+
+#: Groups of frames with headers of their own whose headers are checked: the brightest.
+_CHECKED_GROUPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +91,12 @@ def write_outputs(
         jobs=len(os.sched_getaffinity(0)),
     )
     with OutputSet(config.output, overwrite=config.overwrite) as outputs:
+        pool = LightPool()
+        blocks = pool.take_from(blocks)
         if hit_rate is not None:
             blocks = (_with_probability(block, hit_rate) for block in blocks)
         written = outputs.write(run_plan, blocks)
+        _check_beam(pool, run.geometry, written.summary)
         outputs.commit(written, performance)
         lines = (
             *_last_words(config, outputs, written, len(run.skipped)),
@@ -97,6 +104,19 @@ def write_outputs(
             *_advice_with_too_much(config, written.summary),
         )
     return Ending(lines, count_lost(written.skipped), written.next_command)
+
+
+def _check_beam(pool: LightPool, geometry: Geometry, summary: dict[str, Any]) -> None:
+    """Add to a summary what the photons say of its headers and of the geometry."""
+    groups = pool.largest(_CHECKED_GROUPS)
+    if not groups:
+        return
+    # It brings more of SciPy along, which ranks that search do not need.
+    from cxlsfind.pipeline.beam_check import check_beam
+
+    findings = [check_beam(group, geometry) for group in groups]
+    summary["beam"] = [finding.summary() for finding in findings]
+    summary["warnings"] += [warning for finding in findings for warning in finding.warnings()]
 
 
 def search_options(config: RunConfig) -> tuple[str, ...]:

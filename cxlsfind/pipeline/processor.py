@@ -26,7 +26,7 @@ from cxlsfind.pipeline.search import (
     ReadFrame,
     to_canvas,
 )
-from cxlsfind.records import FrameResult, Skipped
+from cxlsfind.records import FrameResult, RingLight, Skipped
 from cxlsfind.writers.blocks import BlockOutput
 
 T = TypeVar("T")
@@ -89,13 +89,14 @@ class Processor:
 
     def _process(self, frames: range) -> BlockOutput:
         lying = np.zeros(0, np.int32)
+        light: list[RingLight] = []
         self._loader().expect(frames)
         if self._poisson is None:
             results, skipped = self._each(self._find, frames)
         else:
             images, skipped = self._each(self._load_placed, frames)
             try:
-                results, lying = self._poisson.find(images)
+                results, lying, light = self._poisson.find(images)
             except StoppedError:
                 raise
             except Exception as error:
@@ -107,6 +108,7 @@ class Processor:
             frames=run.frames,
             geometry=run.geometry,
             lying=lying,
+            light=light,
             serial_start=config.serial_start,
             non_hits_in_stream=config.non_hits_in_stream,
         )

@@ -24,6 +24,7 @@ from cxlsfind.io.dtypes import delivered_type
 from cxlsfind.io.reader import RunReader
 from cxlsfind.io.run import Run
 from cxlsfind.pipeline.model_judge import ModelJudge, Outcome, outcome_alone
+from cxlsfind.pipeline.ring_light import ring_light
 from cxlsfind.pipeline.ring_names import describe_rings
 from cxlsfind.pipeline.ring_store import RingStore
 from cxlsfind.records import (
@@ -33,6 +34,7 @@ from cxlsfind.records import (
     ModelVerdict,
     PeakArray,
     PlaneFrame,
+    RingLight,
     Verdict,
 )
 from cxlsfind.units import wavelength_m
@@ -206,17 +208,19 @@ class PoissonSearch:
 
     def find(
         self, block: Sequence[ReadFrame[PlacedFrame]]
-    ) -> tuple[list[FrameResult], npt.NDArray[np.int32]]:
-        """Return what is in the frames of a block, and the pixels that were left out of it.
+    ) -> tuple[list[FrameResult], npt.NDArray[np.int32], list[RingLight]]:
+        """Return what is in the frames of a block, the pixels that were left out of it, and light.
 
         Frames with different masks or detector positions share nothing.
         """
         results: list[FrameResult] = []
         lying = [np.zeros(0, np.int32)]
+        light: list[RingLight] = []
         for key, members in groupby(block, key=lambda read: read.key):
             frames = list(members)
             found = self._finder_for(key).find_placed([read.image for read in frames])
             lying.append(np.flatnonzero(self._run.masks[key.mask] & ~found.usable).astype(np.int32))
+            light += ring_light([read.header for read in frames], found.light)
             for read, result in zip(frames, found.frames, strict=True):
                 gains = adu_per_photon(self._run.geometry, read.header.photon_energy_ev)
                 result.peaks["intensity"] = result.peaks["photons"] * gains[result.peaks["panel"]]
@@ -233,7 +237,7 @@ class PoissonSearch:
                     frames, found.frames, self._judge(frames, found), strict=True
                 )
             ]
-        return results, np.unique(np.concatenate(lying))
+        return results, np.unique(np.concatenate(lying)), light
 
     def _judge(self, frames: Sequence[ReadFrame[PlacedFrame]], found: BlockResult) -> list[Outcome]:
         if self._models is None:

@@ -21,6 +21,7 @@ from cxlsfind.records import (
     HeaderValue,
     ModelVerdict,
     PeakArray,
+    RingLight,
     Skipped,
     Verdict,
 )
@@ -74,6 +75,12 @@ class BlockOutput:
         float64, and float64 of shape (frames, 4).
     lying
         Pixels of the frame array that the finder left out of the whole block; int32.
+    light
+        Light between the spots of frames that belong together, (groups, 5, rings, sectors),
+        float64.
+    light_of
+        Of each group photon energy (eV), camera length, shift in x and y (m), and frames, (groups,
+        5), float64.
     stream
         Rendered chunks, in order; nothing for frames that the stream leaves out.
     skipped
@@ -102,6 +109,8 @@ class BlockOutput:
     artefact_probability: npt.NDArray[np.float64]
     flag_probability: npt.NDArray[np.float64]
     lying: npt.NDArray[np.int32]
+    light: npt.NDArray[np.float64]
+    light_of: npt.NDArray[np.float64]
     headers: dict[str, HeaderColumn]
     stream: bytes
     skipped: tuple[Skipped, ...] = ()
@@ -115,6 +124,7 @@ class BlockOutput:
         frames: FrameTable,
         geometry: Geometry,
         lying: npt.NDArray[np.int32] = _NO_PIXELS,
+        light: Sequence[RingLight] = (),
         serial_start: int = 1,
         non_hits_in_stream: bool = True,
     ) -> BlockOutput:
@@ -158,6 +168,8 @@ class BlockOutput:
             **_verdict_columns([result.verdict for result in results]),
             **_model_columns([result.models for result in results]),
             lying=lying,
+            light=_stack([each.cells for each in light]),
+            light_of=np.array([_group(each) for each in light], np.float64).reshape(-1, 5),
             headers=header_columns([header.values for header in headers]),
             stream=b"".join(chunks),
             skipped=tuple(skipped),
@@ -220,6 +232,17 @@ class BlockOutput:
         )
 
 
+def _stack(cells: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
+    """Return the light of groups as one array, with empty rings where some have fewer."""
+    n_rings = max((each.shape[1] for each in cells), default=0)
+    padded = [np.pad(each, ((0, 0), (0, n_rings - each.shape[1]), (0, 0))) for each in cells]
+    return np.stack(padded) if padded else np.zeros((0, 5, 0, 0))
+
+
+def _group(light: RingLight) -> tuple[float, ...]:
+    return light.photon_energy_ev, light.clen_m, *light.detector_shift_m, light.n_frames
+
+
 def _verdict_columns(verdicts: Sequence[Verdict | None]) -> dict[str, npt.NDArray[Any]]:
     unknown = Verdict(0, float("nan"), float("nan"), "", float("nan"))
     known = [verdict or unknown for verdict in verdicts]
@@ -277,6 +300,8 @@ _ARRAYS = (
     "n_rolled_over",
     "peaks",
     "lying",
+    "light",
+    "light_of",
 )
 
 

@@ -276,7 +276,8 @@ def test_frames_that_come_more_than_once(to_frame: ToFrame) -> None:
     order = [0, 1] * 10 + [1, 0, 0] * 10
     both = make_finder(settings).find_block([to_frame(one), to_frame(two)])
     many = make_finder(settings).find_block([to_frame((one, two)[k]) for k in order])
-    assert same(many, BlockResult(tuple(both.frames[k] for k in order), both.usable))
+    assert same(many, BlockResult(tuple(both.frames[k] for k in order), both.usable, both.light))
+    np.testing.assert_array_equal(many.light, both.light)
     # What is written into one result later is not to show in another.
     many.frames[0].peaks["inverse_d"] = 7.0
     assert not (many.frames[2].peaks["inverse_d"] == 7.0).any()

@@ -28,7 +28,8 @@ from cxlsfind.finding.poisson.lying import FEWEST_FRAMES, find_lying
 from cxlsfind.finding.poisson.pairs import is_far
 from cxlsfind.finding.poisson.peaks import measure_peaks, place_peaks
 from cxlsfind.finding.poisson.repeats import first_of_equals
-from cxlsfind.finding.poisson.ring_centre import Offset, RingCentre
+from cxlsfind.finding.poisson.ring_centre import N_SECTORS, Offset, RingCentre
+from cxlsfind.finding.poisson.ring_light import LightCells, is_flat
 from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult, PoissonSettings
 from cxlsfind.finding.poisson.stretch import Stretch, learn_stretch
@@ -64,10 +65,14 @@ class BlockResult:
     ----------
     usable
         Pixels of the frame array that were used: the given ones less those that lie; bool.
+    light
+        What :meth:`LightCells.sum_up` returns, of frames with a jet; ``None`` without any, and
+        where the panels do not lie in one plane.
     """
 
     frames: tuple[PoissonResult, ...]
     usable: npt.NDArray[np.bool_]
+    light: npt.NDArray[np.float64] | None
 
 
 class PoissonFinder:
@@ -100,6 +105,9 @@ class PoissonFinder:
         place = self._around.canvas.place
         self._mask = (place >= 0) & self._around.usable[place]
         self._ring_centre = RingCentre(geometry, layout, self._around, shift_m)
+        self._cells = None
+        if is_flat(geometry):
+            self._cells = LightCells(self._around, self._ring_centre.sector, N_SECTORS)
         self._elsewhere: tuple[Offset, Surroundings] = (0.0, 0.0), self._around
         self._scanner = Scanner()
         self._sheet = np.zeros(self._around.canvas.size, np.uint16)
@@ -127,7 +135,7 @@ class PoissonFinder:
         first = first_of_equals(placed, bins)
         distinct = np.unique(first)
         different = [placed[number] for number in distinct.tolist()]
-        results, lying = self._find_different(different, bins[distinct], lit_bins[distinct])
+        results, lying, light = self._find_different(different, bins[distinct], lit_bins[distinct])
         if len(different) < len(placed):
             for frame, number in zip(placed, first.tolist(), strict=True):
                 frame.planes[:] = placed[number].planes
@@ -138,15 +146,15 @@ class PoissonFinder:
             ]
         mask = self._mask.copy()
         mask[self._around.canvas.source(lying)] = False
-        return BlockResult(tuple(results), mask)
+        return BlockResult(tuple(results), mask, light)
 
     def _find_different(
         self,
         placed: Sequence[PlacedFrame],
         bins: npt.NDArray[np.int64],
         lit_bins: npt.NDArray[np.int64],
-    ) -> tuple[list[PoissonResult], npt.NDArray[np.int32]]:
-        """Return the results of frames none of which comes twice, and the pixels that lie.
+    ) -> tuple[list[PoissonResult], npt.NDArray[np.int32], npt.NDArray[np.float64] | None]:
+        """Return the results of frames none of which comes twice, the pixels that lie, and light.
 
         Parameters
         ----------
@@ -165,6 +173,7 @@ class PoissonFinder:
             withdraw(frame.planes, lying, around.word_bin, row, lit_row)
         brightest = np.median(totals[~dark]) if not dark.all() else 0.0
         results: list[PoissonResult] = []
+        light: list[npt.NDArray[np.float64]] = []
         for start, stop in pairwise(cuts):
             part = placed[start:stop]
             its_bins, its_lit = bins[start:stop], lit_bins[start:stop]
@@ -185,10 +194,12 @@ class PoissonFinder:
             stretch = learn_stretch(part, here, counts, rough, self._scanner, self._tail)
             lost = len(cuts) > 2 and np.median(totals[start:stop]) < _NO_JET_SHARE * brightest
             usual = FrameClass.NO_JET if lost else FrameClass.BLANK
+            if self._cells is not None and not lost:
+                light.append(self._cells.sum_up(stretch.kept, stretch.cut_out, lying))
             for t in range(start, stop):
                 kind = FrameClass.BEAM_OFF if dark[t] else usual
                 results.append(self._find_frame(placed[t], stretch, t - start, kind, offset))
-        return results, lying
+        return results, lying, np.sum(light, axis=0) if light else None
 
     def _without_liars(
         self,

@@ -10,6 +10,8 @@ or the edge of a shadow, is no ring.
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
@@ -23,7 +25,7 @@ FloatArray = npt.NDArray[np.float64]
 Offset = tuple[float, float]
 
 #: Sectors of the whole turn.
-_N_SECTORS = 64
+N_SECTORS: Final = 64
 
 #: The centre is looked for this near to where the geometry has it, px, in steps from coarse to
 #: fine; rings are pooled by as many.
@@ -68,9 +70,10 @@ class RingCentre:
     ) -> None:
         self._around = around
         self._is_even = len({panel.res for panel in geometry.panels}) == 1
-        self._sector = around.canvas.spread(sectors(geometry, layout, _N_SECTORS, shift_m), 0)
+        #: Sector of every canvas pixel.
+        self.sector = around.canvas.spread(sectors(geometry, layout, N_SECTORS, shift_m), 0)
         self._pixels = self._count(np.flatnonzero(around.usable))
-        angle = 2.0 * np.pi * ((np.arange(_N_SECTORS) + 0.5) / _N_SECTORS - 0.5)
+        angle = 2.0 * np.pi * ((np.arange(N_SECTORS) + 0.5) / N_SECTORS - 0.5)
         self._cosine, self._sine = np.cos(angle), np.sin(angle)
 
     def find(self, totals: npt.NDArray[np.uint32], lying: npt.NDArray[np.int32]) -> Offset:
@@ -103,7 +106,7 @@ class RingCentre:
             best = max(fits, key=lambda offset: fits[offset])
         fine = sums, weights
         gains = np.sort(self._by_sector(fine, best) - self._by_sector(fine, _AT_GEOMETRY))
-        if gains[: _N_SECTORS // 2].sum() < _GAIN * _clumping(sums, weights):
+        if gains[: N_SECTORS // 2].sum() < _GAIN * _clumping(sums, weights):
             return _AT_GEOMETRY
         offset = tuple(
             _ROUNDED_PX * round((at + self._summit(fine, best, axis)) / _ROUNDED_PX)
@@ -118,19 +121,19 @@ class RingCentre:
         """Return photons by sector and ring, and those expected of what changes slowly."""
         around = self._around
         pixels = self._pixels - self._count(lying)
-        sums = np.zeros((_N_SECTORS, around.n_rings))
-        sum_sectors(totals, around.ring, self._sector, sums)
+        sums = np.zeros((N_SECTORS, around.n_rings))
+        sum_sectors(totals, around.ring, self.sector, sums)
         mean = sums.sum(axis=0) / np.maximum(pixels.sum(axis=0), 1.0)
         caps = np.ceil(mean + 3.0 * np.sqrt(mean) + 2.0).astype(np.uint32)
-        clip_sectors(totals, caps, around.ring, self._sector, sums)  # bright spots are no rings
+        clip_sectors(totals, caps, around.ring, self.sector, sums)  # bright spots are no rings
         return sums, pixels * _slowly(sums) / np.maximum(_slowly(pixels), 1.0)
 
     def _count(self, pixels: npt.NDArray[np.integer]) -> FloatArray:
         """Return how many canvas pixels lie in each sector and ring."""
         n_rings = self._around.n_rings
-        where = self._sector[pixels].astype(np.int64) * n_rings + self._around.ring[pixels]
-        number = np.bincount(where, minlength=_N_SECTORS * n_rings)
-        return number.reshape(_N_SECTORS, n_rings).astype(np.float64)
+        where = self.sector[pixels].astype(np.int64) * n_rings + self._around.ring[pixels]
+        number = np.bincount(where, minlength=N_SECTORS * n_rings)
+        return number.reshape(N_SECTORS, n_rings).astype(np.float64)
 
     def _fit(self, profiles: tuple[FloatArray, FloatArray], x: float, y: float, step: int) -> float:
         return fit_of_rings(*profiles, self._cosine, self._sine, x / step, y / step)

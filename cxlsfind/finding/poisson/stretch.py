@@ -101,6 +101,10 @@ class Stretch:
         Sharp rings of the background.
     weights
         Mean scale of every frame over the photons of the background; float64.
+    kept
+        Photons outside the pixels of spots.
+    cut_out
+        Per frame, canvas pixels of spots.
     """
 
     around: Surroundings
@@ -113,6 +117,8 @@ class Stretch:
     pixels: FloatArray
     rings: tuple[SharpRing, ...]
     weights: FloatArray
+    kept: Sums
+    cut_out: tuple[npt.NDArray[np.int32], ...]
     known_cuts: dict[tuple[float, int], tuple[float, float]] = field(default_factory=dict)
     known_nulls: dict[int, NullStatistic] = field(default_factory=dict)
 
@@ -300,7 +306,20 @@ def learn_stretch(
     rings = find_sharp_rings(background, around)
     background = follow_rings(background, rings, placed, around, cut_out)
     weights = background.scales @ background.profile / background.profile.sum()
-    return Stretch(around, background, nodes, known, rise, tail, log_shape, pixels, rings, weights)
+    return Stretch(
+        around,
+        background,
+        nodes,
+        known,
+        rise,
+        tail,
+        log_shape,
+        pixels,
+        rings,
+        weights,
+        kept,
+        tuple(cut_out),
+    )
 
 
 def _look(
