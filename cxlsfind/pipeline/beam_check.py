@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.models.centre import BeamCentre, centre_from_sectors
-from cxlsfind.models.parameters import MOST_MISFIT, ParameterPosterior, estimate_parameters
+from cxlsfind.models.parameters import ParameterPosterior, estimate_parameters
 from cxlsfind.models.ring_fit import RingProfile
 from cxlsfind.models.ring_posterior import Header
 from cxlsfind.records import RingLight
@@ -27,6 +27,13 @@ BoolArray = npt.NDArray[np.bool_]
 #: How far headers are trusted: part of the photon energy, and metres of the camera length.
 ENERGY_TRUST: Final = 0.003
 CLEN_TRUST_M: Final = 5e-4
+
+#: Fewest photons for an alarm: with fewer anything looks like water, and nothing is a misfit. And
+#: how far from the beam there must be light, q per angstrom by the header, so that water's ring is
+#: in view, and how well it must be that of water.
+_ALARM_PHOTONS: Final = 1e6
+_ALARM_Q: Final = 1.8
+_ALARM_MISFIT: Final = 1.4
 
 #: Cells that differ from the others of their ring by more standard deviations, where a hundredth
 #: counts as one, are something else; if so many photons are expected that this can be told.
@@ -41,6 +48,8 @@ _FLAT_Q: Final = 0.8
 _SHADOW: Final = 0.8
 _ROUNDS: Final = 4
 
+#: The centre is told where at least this part of the light looks like that of water.
+_WHOLE: Final = 0.97
 #: Two centres this far apart, squared and in standard deviations, are not of one beam.
 _CENTRES_APART: Final = 13.8
 
@@ -156,20 +165,27 @@ def check_beam(light: RingLight, geometry: Geometry) -> BeamFinding:
     waves = tangent**2 / (2.0 + tangent**2) * np.stack([cosine, sine])
     cells = _Cells(photons, exposure, radius, angle, waves)
     wave_number = 2.0 * np.pi / (1e10 * wavelength_m(light.photon_energy_ev))
-    cells = cells.beyond_beam_stop(2.0 * wave_number * np.sin(0.5 * np.arctan(tangent)))
+    q = 2.0 * wave_number * np.sin(0.5 * np.arctan(tangent))
+    cells = cells.beyond_beam_stop(q)
     kept = cells.exposure > 0.0
     centre = None
     for _ in range(_ROUNDS):
         centre = cells.centre(kept)
         kept = cells.alike(kept, centre)
-    if not cells.agree(kept):
+    if not cells.is_whole(kept) or not cells.agree(kept):
         centre = None
     profile = cells.profile(kept, centre, 1.0 / panel.res)
     energy = Header(light.photon_energy_ev, ENERGY_TRUST * light.photon_energy_ev)
     clen = Header(distance, CLEN_TRUST_M)
     both = estimate_parameters(profile, energy=energy, clen=clen)
     by_energy = None
-    if both is not None and both.is_in_conflict:
+    is_judged = (
+        both is not None
+        and bool(profile.photons.sum() >= _ALARM_PHOTONS)
+        and both.misfit <= _ALARM_MISFIT
+    )
+    is_in_view = float(q[kept].max(initial=0.0)) >= _ALARM_Q
+    if is_judged and is_in_view and both is not None and both.is_in_conflict:
         by_energy = estimate_parameters(profile, energy=energy)
     return BeamFinding(
         light,
@@ -178,7 +194,7 @@ def check_beam(light: RingLight, geometry: Geometry) -> BeamFinding:
         both,
         by_energy,
         centre,
-        both is not None and both.misfit <= MOST_MISFIT and centre is not None and centre.is_off,
+        is_judged and centre is not None and centre.is_off,
     )
 
 
@@ -225,6 +241,10 @@ class _Cells:
         cells = self.photons * kept, self.exposure * kept
         return centre_from_sectors(*cells, self.radius_px, self.angle)
 
+    def is_whole(self, kept: BoolArray) -> bool:
+        """Tell whether next to nothing is left out: edges of shadows pull a centre."""
+        return bool((self.exposure * kept).sum() >= _WHOLE * self.exposure.sum())
+
     def agree(self, kept: BoolArray) -> bool:
         """Tell whether the beam is at one place by the inner rings and by the outer ones."""
         share = np.cumsum((self.photons * kept).sum(axis=1))
@@ -234,13 +254,14 @@ class _Cells:
             return True
         apart = (one.x - other.x) ** 2 / (one.sigma_x**2 + other.sigma_x**2)
         apart += (one.y - other.y) ** 2 / (one.sigma_y**2 + other.sigma_y**2)
-        return apart < _CENTRES_APART
+        return bool(apart < _CENTRES_APART)
 
     def alike(self, kept: BoolArray, centre: BeamCentre | None) -> BoolArray:
         """Return the cells that look like the others of their ring."""
         radius = self._radius(centre)
         lit = self.exposure > 0.0
-        expected = self.exposure * self._level(kept, radius) * self._polarised(kept, radius)
+        level, change = self._light(kept, radius)
+        expected = self.exposure * level * change
         sigma = np.sqrt(np.maximum(expected, 1.0) + (_FLOOR * expected) ** 2)
         apart = np.where(expected > _FEWEST_PHOTONS, self.photons - expected, 0.0) / sigma
         # What is plainly something else does not end with its cell.
@@ -254,7 +275,7 @@ class _Cells:
         """Return rings around the beam, of those of which enough is left."""
         radius = self._radius(centre)
         weight = self.exposure * kept
-        seen = weight * self._polarised(kept, radius)
+        seen = weight * self._light(kept, radius)[1]
         total = weight.sum(axis=1)
         enough = total > _LEAST_PART * np.maximum(self.exposure.sum(axis=1), 1e-300)
         middle = (weight * radius).sum(axis=1) / np.maximum(total, 1e-300)
@@ -272,37 +293,40 @@ class _Cells:
         radius: FloatArray = self.radius_px - ahead
         return radius
 
-    def _level(self, kept: BoolArray, radius: FloatArray) -> FloatArray:
-        """Return the light of a ring where each cell is: the median's, and between rings."""
-        used = kept & (self.exposure > 0.0)
-        ratio = np.where(used, self.photons / np.maximum(self.exposure, 1e-300), np.nan)
-        rings = np.flatnonzero(used.any(axis=1))
+    def _light(self, kept: BoolArray, radius: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the light of rings where each cell is, and how polarisation changes it.
+
+        Parameters
+        ----------
+        kept
+            Cells that tell the polarisation; rings are told by the median of all.
+        """
+        change = np.ones_like(radius)
+        level = self._level(radius, change)
+        for _ in range(_ROUNDS):
+            expected = self.exposure * kept * level
+            over = np.where(kept, self.photons, 0.0) - expected
+            known = np.einsum("irs,rs,jrs->ij", self.waves, expected, self.waves) + np.eye(2)
+            terms = np.linalg.solve(known, np.einsum("irs,rs->i", self.waves, over))
+            change = 1.0 + np.tensordot(np.clip(terms, -1.0, 1.0), self.waves, 1)
+            level = self._level(radius, change)
+        return level, change
+
+    def _level(self, radius: FloatArray, change: FloatArray) -> FloatArray:
+        """Return the light of rings at every cell's radius: medians, and between rings."""
+        exposure = self.exposure * change
+        rings = np.flatnonzero((exposure > 0.0).any(axis=1))
         if not rings.size:
             return np.zeros_like(radius)
-        middle = np.nanmedian(ratio[rings], axis=1)
-        mean = np.nansum(np.where(used, self.photons, 0.0)[rings], axis=1) / np.nansum(
-            np.where(used, self.exposure, 0.0)[rings], axis=1
-        )
+        photons, exposure = self.photons[rings] * (exposure[rings] > 0.0), exposure[rings]
+        ratio = np.where(exposure > 0.0, photons / np.maximum(exposure, 1e-300), np.nan)
+        total = exposure.sum(axis=1)
         # Medians of a few photons are zero.
-        level = np.where(
-            (self.photons * used)[rings].sum(axis=1) > _FEWEST_PHOTONS * used[rings].sum(axis=1),
-            middle,
-            mean,
-        )
-        place = (self.radius_px * self.exposure)[rings].sum(axis=1) / self.exposure[rings].sum(
-            axis=1
-        )
-        spread: FloatArray = np.exp(np.interp(radius, place, np.log(np.maximum(level, 1e-300))))
-        return spread
-
-    def _polarised(self, kept: BoolArray, radius: FloatArray) -> FloatArray:
-        """Return by which factor polarisation changes the light of cells."""
-        expected = self.exposure * kept * self._level(kept, radius)
-        over = np.where(kept, self.photons, 0.0) - expected
-        information = np.einsum("irs,rs,jrs->ij", self.waves, expected, self.waves) + np.eye(2)
-        terms = np.linalg.solve(information, np.einsum("irs,rs->i", self.waves, over))
-        change = np.tensordot(np.clip(terms, -1.0, 1.0), self.waves, 1)
-        return np.asarray(1.0 + change, np.float64)
+        is_lit = photons.sum(axis=1) > _FEWEST_PHOTONS * (exposure > 0.0).sum(axis=1)
+        level = np.where(is_lit, np.nanmedian(ratio, axis=1), photons.sum(axis=1) / total)
+        place = (self.radius_px[rings] * exposure).sum(axis=1) / total
+        between = np.interp(radius, place, np.log(np.maximum(level, 1e-300)))
+        return np.asarray(np.exp(between), np.float64)
 
 
 def _told(is_identified: bool) -> str:

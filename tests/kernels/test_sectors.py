@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cxlsfind.kernels.sectors import clip_sectors, fit_of_rings, sum_sectors
+from cxlsfind.kernels.sectors import clip_sectors, fit_of_rings, sum_cells, sum_sectors
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -30,6 +30,22 @@ def test_sums_against_a_loop(seed: int) -> None:
     np.testing.assert_array_equal(found, sums)
     clip_sectors(values, caps, ring, sector, found)
     np.testing.assert_array_equal(found, clipped)
+
+
+@pytest.mark.parametrize("length", [1, 7, 40])
+@pytest.mark.parametrize("n_pixels", [0, 1, 500])
+def test_cells_against_a_loop(length: int, n_pixels: int) -> None:
+    """Cells in runs of any length, pixels in no cell among them and at both ends."""
+    rng = np.random.default_rng(length)
+    values = rng.poisson(2.0, n_pixels).astype(np.uint32)
+    cell = np.repeat(rng.integers(-1, 6, n_pixels // length + 1), length)[:n_pixels]
+    sums = np.full(6, 10)
+    for value, place in zip(values.tolist(), cell.tolist(), strict=True):
+        if place >= 0:
+            sums[place] += value
+    found = np.full(6, 10)
+    sum_cells(values, cell.astype(np.int32), found)
+    np.testing.assert_array_equal(found, sums)
 
 
 @pytest.mark.parametrize("offset", [(0.0, 0.0), (3.2, -1.4), (-11.0, 6.0), (40.0, 0.0)])

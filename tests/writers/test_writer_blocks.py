@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxlsfind.records import PEAK_DTYPE, Skipped
+from cxlsfind.records import PEAK_DTYPE, RingLight, Skipped
 from cxlsfind.writers.blocks import BlockOutput, header_columns, join_columns
 from cxlsfind.writers.collect import ResultCollector
 
@@ -38,7 +38,12 @@ def test_blocks_come_back_from_bytes(make_block, make_result):
         make_result(0, (1.5, 2.5), values={"/e": 9000.0, "/n": 4, "/s": "ü\udce4"}),
         make_result(1, values={"/e": 9001.0, "/n": 5, "/s": ""}),
     )
-    block = replace(block, skipped=(Skipped("a\udce4.h5", None, None, "torn"),))
+    block = replace(
+        block,
+        skipped=(Skipped("a\udce4.h5", None, None, "torn"),),
+        light=np.arange(40.0).reshape(1, 5, 4, 2),
+        light_of=np.array([[7000.0, 0.15, 0.0, 1e-3, 2.0]]),
+    )
     data = block.to_bytes()
     same(BlockOutput.from_bytes(data), block)
     assert BlockOutput.from_bytes(data).to_bytes() == data
@@ -72,6 +77,20 @@ def test_frames_left_out_of_the_stream_stay_in_the_results(plan, make_result):
     assert block.stream.count(b"Begin chunk") == 1
     assert b"Image filename: b.h5\nEvent: //2\nImage serial number: 100\n" in block.stream
     assert block.n_peaks.tolist() == [2, 1]
+
+
+def test_light_of_detectors_at_other_places_is_padded(plan):
+    light = [
+        RingLight(7000.0, 0.15, (0.0, 1e-4 * number), 3, np.full((5, number, 2), 1.0 + number))
+        for number in (2, 3)
+    ]
+    block = BlockOutput.from_results(
+        [], (), frames=plan.sources.frames, geometry=plan.geometry, light=light
+    )
+    np.testing.assert_array_equal(block.light[0, :, :2], 3.0)
+    np.testing.assert_array_equal(block.light[0, :, 2], 0.0)
+    np.testing.assert_array_equal(block.light[1], 4.0)
+    np.testing.assert_allclose(block.light_of[1], [7000.0, 0.15, 0.0, 3e-4, 3.0])
 
 
 @given(st.lists(VALUES, min_size=1, max_size=5))
