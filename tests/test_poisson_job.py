@@ -89,6 +89,24 @@ def test_the_summary_counts_what_may_be_wrong(done: Path) -> None:
     assert summary["estimated_hit_rate"] == pytest.approx(0.5, abs=0.15)
 
 
+def test_headers_are_compared_with_the_photons(done: Path, small_run: SimulatedRun) -> None:
+    """Two data files make two blocks and one group; the simulation's headers are right."""
+    (beam,) = json.loads((done / "hits.json").read_text())["beam"]
+    truth = read_truth(small_run.truth).frames
+    assert beam["frames"] == len(truth)
+    assert beam["header"]["photon_energy_eV"] == pytest.approx(truth["energy_eV"].mean(), rel=1e-4)
+    assert beam["header"]["camera_length_m"] == pytest.approx(truth["clen_m"].mean(), rel=1e-4)
+    with h5py.File(done / "hits.cxi") as file:
+        means = np.concatenate(
+            [file[f"run/{name}/mean_photons"][()] for name in sorted(file["run"])]
+        )
+        usable = np.count_nonzero(file["run/0000/mask"][()] == 0)
+    # What is missing is in the spots.
+    assert 0.9 < beam["photons"] / (means.sum() * usable) < 1.0
+    assert not beam["alarm"]
+    assert not beam["beam_centre_alarm"]
+
+
 def write_floats(path: Path, scale: float) -> None:
     counts = np.random.default_rng(5).poisson(0.5, (3, 60, 50))
     with h5py.File(path, "w") as file:

@@ -62,20 +62,16 @@ def clip_sectors(
 
 
 @kernel
-def sum_cells(
-    values: npt.NDArray[np.uint32], cell: npt.NDArray[np.int32], sums: npt.NDArray[np.int64]
+def add_places(
+    places: npt.NDArray[np.int32],
+    weight: float,
+    ring: npt.NDArray[np.int32],
+    sector: npt.NDArray[np.uint8],
+    sums: npt.NDArray[np.float64],
 ) -> None:
-    """Add values to the sums of their cells; those of pixels in none, -1, do not count."""
-    here, total = int(np.int64(-1)), int(np.int64(0))
-    for pixel in range(values.size):
-        # Pixels that follow each other mostly share a cell.
-        if cell[pixel] != here:
-            if here >= 0:
-                sums[here] += total
-            here, total = int(cell[pixel]), 0
-        total += values[pixel]
-    if here >= 0:
-        sums[here] += total
+    """Add a weight for each of some pixels to the sums by sector and ring; all are on a ring."""
+    for place in places:
+        sums[sector[place], ring[place]] += weight
 
 
 @kernel

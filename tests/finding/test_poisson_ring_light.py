@@ -41,9 +41,10 @@ def cell_of_pixels() -> np.ndarray:
 def test_blank_frames_are_summed_whole(to_frame) -> None:
     """Nearly all photons are there, cell by cell, and exposure is brightness times pixels."""
     generator = np.random.default_rng(1)
-    counts = [generator.poisson(level, (SIDE, SIDE)) for level in np.linspace(0.05, 0.2, 24)]
+    levels = np.linspace(0.05, 0.2, 24)
+    counts = [generator.poisson(level, (SIDE, SIDE)) * USABLE for level in levels]
     light = find([to_frame(each) for each in counts]).light
-    total = np.sum(counts, axis=0) * USABLE
+    total = np.sum(counts, axis=0)
     expected = np.bincount(cell_of_pixels().ravel(), total.ravel(), light[0].size)
     # What looks like spots by chance is left out.
     assert (light[0].ravel() <= expected).all()
@@ -68,7 +69,7 @@ def test_blank_frames_are_summed_whole(to_frame) -> None:
 def test_spots_and_pixels_that_lie_leave_the_light_as_it_is(to_frame) -> None:
     """Photons over exposure stay the same where spots and hot pixels come."""
     generator = np.random.default_rng(2)
-    clean = [generator.poisson(0.1, (SIDE, SIDE)) for _ in range(32)]
+    clean = [generator.poisson(0.1, (SIDE, SIDE)) * USABLE for _ in range(32)]
     dirty = [each.copy() for each in clean]
     for frame, (ss, fs) in zip(dirty, generator.integers(20, 90, (32, 2)), strict=True):
         frame[ss : ss + 3, fs : fs + 3] += 8

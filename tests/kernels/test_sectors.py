@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from cxlsfind.kernels.sectors import clip_sectors, fit_of_rings, sum_cells, sum_sectors
+from cxlsfind.kernels.sectors import add_places, clip_sectors, fit_of_rings, sum_sectors
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -32,19 +32,20 @@ def test_sums_against_a_loop(seed: int) -> None:
     np.testing.assert_array_equal(found, clipped)
 
 
-@pytest.mark.parametrize("length", [1, 7, 40])
-@pytest.mark.parametrize("n_pixels", [0, 1, 500])
-def test_cells_against_a_loop(length: int, n_pixels: int) -> None:
-    """Cells in runs of any length, pixels in no cell among them and at both ends."""
-    rng = np.random.default_rng(length)
-    values = rng.poisson(2.0, n_pixels).astype(np.uint32)
-    cell = np.repeat(rng.integers(-1, 6, n_pixels // length + 1), length)[:n_pixels]
-    sums = np.full(6, 10)
-    for value, place in zip(values.tolist(), cell.tolist(), strict=True):
-        if place >= 0:
-            sums[place] += value
-    found = np.full(6, 10)
-    sum_cells(values, cell.astype(np.int32), found)
+@pytest.mark.parametrize("number", [0, 1, 300])
+def test_places_against_a_loop(number: int) -> None:
+    """Every place counts, once more where it comes again."""
+    rng = np.random.default_rng(number)
+    ring, sector = (
+        rng.integers(0, 9, 500).astype(np.int32),
+        rng.integers(0, 4, 500).astype(np.uint8),
+    )
+    places = rng.integers(0, 500, number).astype(np.int32)
+    sums = np.ones((4, 9))
+    for place in places.tolist():
+        sums[sector[place], ring[place]] += 0.25
+    found = np.ones((4, 9))
+    add_places(places, 0.25, ring, sector, found)
     np.testing.assert_array_equal(found, sums)
 
 

@@ -28,7 +28,7 @@ from cxlsfind.finding.poisson.lying import FEWEST_FRAMES, find_lying
 from cxlsfind.finding.poisson.pairs import is_far
 from cxlsfind.finding.poisson.peaks import measure_peaks, place_peaks
 from cxlsfind.finding.poisson.repeats import first_of_equals
-from cxlsfind.finding.poisson.ring_centre import N_SECTORS, Offset, RingCentre
+from cxlsfind.finding.poisson.ring_centre import Offset, RingCentre
 from cxlsfind.finding.poisson.ring_light import LightCells, is_flat
 from cxlsfind.finding.poisson.scores import expected_photons
 from cxlsfind.finding.poisson.settings import FrameClass, PoissonResult, PoissonSettings
@@ -107,7 +107,7 @@ class PoissonFinder:
         self._ring_centre = RingCentre(geometry, layout, self._around, shift_m)
         self._cells = None
         if is_flat(geometry):
-            self._cells = LightCells(self._around, self._ring_centre.sector, N_SECTORS)
+            self._cells = LightCells(self._around, self._ring_centre)
         self._elsewhere: tuple[Offset, Surroundings] = (0.0, 0.0), self._around
         self._scanner = Scanner()
         self._sheet = np.zeros(self._around.canvas.size, np.uint16)

@@ -72,7 +72,8 @@ class RingCentre:
         self._is_even = len({panel.res for panel in geometry.panels}) == 1
         #: Sector of every canvas pixel.
         self.sector = around.canvas.spread(sectors(geometry, layout, N_SECTORS, shift_m), 0)
-        self._pixels = self._count(np.flatnonzero(around.usable))
+        #: Usable canvas pixels by sector and ring.
+        self.pixels = self.count(np.flatnonzero(around.usable))
         angle = 2.0 * np.pi * ((np.arange(N_SECTORS) + 0.5) / N_SECTORS - 0.5)
         self._cosine, self._sine = np.cos(angle), np.sin(angle)
 
@@ -120,7 +121,7 @@ class RingCentre:
     ) -> tuple[FloatArray, FloatArray]:
         """Return photons by sector and ring, and those expected of what changes slowly."""
         around = self._around
-        pixels = self._pixels - self._count(lying)
+        pixels = self.pixels - self.count(lying)
         sums = np.zeros((N_SECTORS, around.n_rings))
         sum_sectors(totals, around.ring, self.sector, sums)
         mean = sums.sum(axis=0) / np.maximum(pixels.sum(axis=0), 1.0)
@@ -128,7 +129,7 @@ class RingCentre:
         clip_sectors(totals, caps, around.ring, self.sector, sums)  # bright spots are no rings
         return sums, pixels * _slowly(sums) / np.maximum(_slowly(pixels), 1.0)
 
-    def _count(self, pixels: npt.NDArray[np.integer]) -> FloatArray:
+    def count(self, pixels: npt.NDArray[np.integer]) -> FloatArray:
         """Return how many canvas pixels lie in each sector and ring."""
         n_rings = self._around.n_rings
         where = self.sector[pixels].astype(np.int64) * n_rings + self._around.ring[pixels]

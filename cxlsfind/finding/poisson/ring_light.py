@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.finding.poisson.background import Sums
+from cxlsfind.finding.poisson.ring_centre import N_SECTORS, RingCentre
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.geometry.model import Geometry
-from cxlsfind.kernels.sectors import sum_cells
+from cxlsfind.kernels.sectors import add_places, sum_sectors
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -39,22 +40,16 @@ class LightCells:
     ----------
     around
         Surroundings of the canvas, with rings around the geometry's beam.
-    sector
-        Sector of every canvas pixel, from -x on; a multiple of :data:`SECTORS` make the turn.
-    n_sectors
-        How many.
+    centre
+        What knows the sectors of the canvas.
     """
 
-    def __init__(self, around: Surroundings, sector: npt.NDArray[np.uint8], n_sectors: int) -> None:
-        self._ring, self._sector = around.ring, sector
-        twice = 4.0 * np.pi * ((np.arange(n_sectors) + 0.5) / n_sectors - 0.5)
-        self._waves = np.cos(twice), np.sin(twice)
-        self._n_rings = (around.n_rings - 1) // RINGS_PER_CELL + 1
-        coarse = sector // (n_sectors // SECTORS)
-        self._cell = np.where(
-            around.usable, around.ring // RINGS_PER_CELL * SECTORS + coarse, -1
-        ).astype(np.int32)
-        self._pixels = self._survey(np.flatnonzero(around.usable))
+    def __init__(self, around: Surroundings, centre: RingCentre) -> None:
+        self._ring, self._centre = around.ring, centre
+        self._rings = np.arange(0, around.n_rings, RINGS_PER_CELL)
+        twice = 4.0 * np.pi * ((np.arange(N_SECTORS) + 0.5) / N_SECTORS - 0.5)
+        self._radius = np.arange(around.n_rings) + 0.5
+        self._cosine, self._sine = np.cos(twice)[:, None], np.sin(twice)[:, None]
 
     def sum_up(
         self, kept: Sums, cut_out: Sequence[npt.NDArray[np.int32]], lying: npt.NDArray[np.int32]
@@ -75,22 +70,19 @@ class LightCells:
         Photons; exposure; and that times the distance from the beam, px, and times cosine and sine
         of twice the angle; (5, rings, sectors).
         """
-        photons = np.zeros(self._n_rings * SECTORS, np.int64)
-        sum_cells(kept.totals, self._cell, photons)
-        pixels, *moments = self._pixels - self._survey(lying)
+        sector = self._centre.sector
+        pixels = self._centre.pixels - self._centre.count(lying)
+        photons, lost = np.zeros((2, *pixels.shape))
+        sum_sectors(kept.totals, self._ring, sector, photons)
         n_cut = np.array([cut.size for cut in cut_out])
-        level = kept.bins.sum(axis=1) / np.maximum(pixels.sum() - n_cut, 1.0)
-        places = self._cell[np.concatenate([np.empty(0, np.int32), *cut_out])]
-        lost = np.bincount(places, np.repeat(level, n_cut), len(photons))
-        exposure = np.maximum(level.sum() * pixels - lost, 0.0)
-        means = np.array(moments) / np.maximum(pixels, 1.0)
-        cells = np.stack([photons, exposure, *(exposure * means)])
-        return cells.reshape(5, self._n_rings, SECTORS)
-
-    def _survey(self, pixels: npt.NDArray[np.integer]) -> FloatArray:
-        """Return how many usable canvas pixels lie in each cell, and sums over them."""
-        size = self._n_rings * SECTORS
-        cells, sector = self._cell[pixels], self._sector[pixels]
-        weights = self._ring[pixels] + 0.5, *(wave[sector] for wave in self._waves)
-        sums = [np.bincount(cells, weight, size) for weight in weights]
-        return np.array([np.bincount(cells, minlength=size), *sums], np.float64)
+        levels = kept.bins.sum(axis=1) / np.maximum(pixels.sum() - n_cut, 1.0)
+        for cut, level in zip(cut_out, levels.tolist(), strict=True):
+            add_places(cut, level, self._ring, sector, lost)
+        exposure = np.maximum(levels.sum() * pixels - lost, 0.0)
+        seen, looked_at, far = (
+            np.add.reduceat(each, self._rings, axis=1)
+            for each in (photons, exposure, exposure * self._radius)
+        )
+        fine = np.stack([seen, looked_at, far, looked_at * self._cosine, looked_at * self._sine])
+        by_sector = fine.reshape(len(fine), SECTORS, -1, len(self._rings)).sum(axis=2)
+        return np.ascontiguousarray(by_sector.transpose(0, 2, 1))
