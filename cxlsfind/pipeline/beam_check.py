@@ -40,6 +40,8 @@ _ALARM_MISFIT: Final = 1.4
 _APART: Final = 4.0
 _FLOOR: Final = 0.01
 _FEWEST_PHOTONS: Final = 50.0
+#: Rings whose cells of one sector are judged together, too.
+_BAND: Final = 16
 #: Rings of which less than this part is left say nothing.
 _LEAST_PART: Final = 0.5
 #: Up to this q, per angstrom, water scatters evenly; rings that have less than this part of the
@@ -262,14 +264,17 @@ class _Cells:
         lit = self.exposure > 0.0
         level, change = self._light(kept, radius)
         expected = self.exposure * level * change
-        sigma = np.sqrt(np.maximum(expected, 1.0) + (_FLOOR * expected) ** 2)
-        apart = np.where(expected > _FEWEST_PHOTONS, self.photons - expected, 0.0) / sigma
+        apart = _pulls(self.photons, expected)
         # What is plainly something else does not end with its cell.
         plainly = np.abs(apart) > 2.0 * _APART
         near = plainly | np.roll(plainly, 1, axis=1) | np.roll(plainly, -1, axis=1)
         near[1:] |= plainly[:-1]
         near[:-1] |= plainly[1:]
-        return lit & ~near & (np.abs(apart) <= _APART)
+        # What is thin for a cell shows in many of them.
+        bands = np.arange(0, len(expected), _BAND)
+        seen, hoped = (np.add.reduceat(each * lit, bands) for each in (self.photons, expected))
+        strange = np.repeat(np.abs(_pulls(seen, hoped)) > _APART, _BAND, axis=0)[: len(expected)]
+        return lit & ~near & ~strange & (np.abs(apart) <= _APART)
 
     def profile(self, kept: BoolArray, centre: BeamCentre | None, pixel_m: float) -> RingProfile:
         """Return rings around the beam, of those of which enough is left."""
@@ -327,6 +332,12 @@ class _Cells:
         place = (self.radius_px[rings] * exposure).sum(axis=1) / total
         between = np.interp(radius, place, np.log(np.maximum(level, 1e-300)))
         return np.asarray(np.exp(between), np.float64)
+
+
+def _pulls(seen: FloatArray, hoped: FloatArray) -> FloatArray:
+    """Return by how many standard deviations photons differ from those expected."""
+    sigma = np.sqrt(np.maximum(hoped, 1.0) + (_FLOOR * hoped) ** 2)
+    return np.where(hoped > _FEWEST_PHOTONS, seen - hoped, 0.0) / sigma
 
 
 def _told(is_identified: bool) -> str:
