@@ -33,7 +33,7 @@ MOST_PER_FRAME: Final = {"hot_pixel": 0.5, "track": 3.0, "edge": 1.0}
 
 #: Share of the spots that look like hot pixels, and how many spots it is known from before any
 #: are seen.
-_SHARP_SHARE: Final = 0.02
+_SHARP_SHARE: Final = 0.01
 _SHARP_KNOWN: Final = 10.0
 
 #: Candidates that background makes, per frame, down to the depth that models are trained to.

@@ -16,6 +16,7 @@ from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.records import PEAK_CLASSES
 from cxlsfind.training.calibrate import (
     HALF,
+    SPOTS_PER_PATCH,
     log_rate_per_pixel,
     measure_rates,
     spot_limit,
@@ -95,7 +96,8 @@ def evaluate_peak(
     n_patches = max(300, round(16000 * precision))
     part = seed_of(state["seed"], Part.CALIBRATE)
     rates = measure_rates(tables, part, n_patches)
-    limit = float(spot_limit(model, rates, simulator.spots(n_patches, part))["artefact_odds"])
+    calibration = spot_limit(model, rates, simulator.spots(SPOTS_PER_PATCH * n_patches, part))
+    limit = float(calibration["artefact_odds"])
     patches = simulate_candidates(simulator, candidates, seed)
     judged = _judge(model, limit, rates, patches)
     nuisances = {

@@ -19,7 +19,12 @@ from cxlsfind.models.card import COUNT_TYPES, Card
 from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES
 from cxlsfind.models.loading import make_golden
 from cxlsfind.models.torchscript import load_model, save_model, script_model
-from cxlsfind.training.calibrate import artefact_odds, measure_rates, spot_limit
+from cxlsfind.training.calibrate import (
+    SPOTS_PER_PATCH,
+    artefact_odds,
+    measure_rates,
+    spot_limit,
+)
 from cxlsfind.training.hit_data import peak_of, simulate_frames
 from cxlsfind.training.loop import CHECKPOINT_NAME, read_checkpoint
 from cxlsfind.training.patches import LEVELS, PatchSimulator, join_patches
@@ -51,8 +56,8 @@ def export_checkpoint(
     command
         Command that made the model, for its card.
     n_patches
-        Spots that the limit of a peak model is set with, and weighted patches per background that
-        tell which of them are found.
+        Weighted patches per background that tell which spots are found; the limit of a peak model
+        is set with four spots for each.
     n_frames
         Frames that the limit of a hit model is set with.
 
@@ -139,7 +144,7 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
     simulator = PatchSimulator(tables, seed_of(seed, Part.THRESHOLDS), n_null=500)
     part = seed_of(seed, Part.CALIBRATE)
     rates = measure_rates(tables, part, n_patches)
-    limit = spot_limit(model, rates, simulator.spots(n_patches, part))
+    limit = spot_limit(model, rates, simulator.spots(SPOTS_PER_PATCH * n_patches, part))
     golden = seed_of(seed, Part.GOLDEN)
     few = join_patches([simulator.spots(4, golden), simulator.nuisances("track", 4, golden)])
     card = Card(

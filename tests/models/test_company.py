@@ -20,7 +20,7 @@ def naive(classes: np.ndarray, frame: list[int], n_frames: int) -> list[float]:
     steady = [PEAK_CLASSES.index(name) for name in MOST_PER_FRAME]
     most = list(MOST_PER_FRAME.values())
     rate = [min(1.0, limit) for limit in most]
-    usual, usual_wide, share = 1.0, 1.0, 0.02
+    usual, usual_wide, share = 1.0, 1.0, 0.01
     is_spot, is_wide = [0.0] * len(frame), [0.0] * len(frame)
     odds = []
     for _ in range(20):
@@ -49,7 +49,7 @@ def naive(classes: np.ndarray, frame: list[int], n_frames: int) -> list[float]:
             (sum(min(value, 1.0) for value in values) + 1.0) / (n_frames + 1.0)
             for values in in_frames
         )
-        share = (sum(row[1] for row in weights) + 0.2) / (sum(is_spot) + 10.0)
+        share = (sum(row[1] for row in weights) + 0.1) / (sum(is_spot) + 10.0)
     return odds
 
 
@@ -92,7 +92,7 @@ def test_alone_a_candidate_is_what_it_looks_like(kind: int) -> None:
     found = odds_in_company(rows, alone(7))
     assert np.abs(found - values).max() < math.log(2.0) + 0.05
     sharp = odds_in_company(likeness(HOT, 30.0), alone(1))
-    assert LIMIT < sharp[0] < math.log(1.0 / 0.02) + math.log(2.0)
+    assert LIMIT < sharp[0] < math.log(1.0 / 0.01) + math.log(2.0)
 
 
 @pytest.mark.parametrize("n_hits", [1, 13, 64])
