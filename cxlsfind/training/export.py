@@ -29,7 +29,7 @@ from cxlsfind.training.hit_data import peak_of, simulate_frames
 from cxlsfind.training.loop import CHECKPOINT_NAME, read_checkpoint
 from cxlsfind.training.patches import LEVELS, PatchSimulator, join_patches
 from cxlsfind.training.registry import restore_model
-from cxlsfind.training.scenes import LONGEST, WIDEST_PX
+from cxlsfind.training.scenes import LONGEST, PIXEL_SIGMA_PX, WIDEST_PX
 from cxlsfind.training.seeds import Part, seed_of
 from cxlsfind.training.tables import spot_tables
 
@@ -157,7 +157,7 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
         background=LEVELS,
         least_pulses=300.0,
         priors={
-            "spot_sigma_px": [0.22, WIDEST_PX],
+            "spot_sigma_px": [PIXEL_SIGMA_PX[0], WIDEST_PX],
             "spot_length_over_width": [1.0, LONGEST],
             "photons_over_s50": [0.33, 300.0],
         },
