@@ -174,11 +174,11 @@ def test_whole_frames_with_and_without_a_model(
     # This model knows no artefacts.
     assert all(row[1] == row[2] for row in (*spots.rows, *by_rate.rows))
     assert spots.rows[-1][1] == str(sum(int(row[1]) for row in by_rate.rows))
-    assert int(by_rate.rows[-1][1]) > int(by_rate.rows[0][1]) > 0
+    assert int(by_rate.rows[-1][1]) > int(by_rate.rows[0][1])
     # To this limit everything is an artefact.
     false, spots, _ = evaluate_frames(peak_model, -99.0, 32, 5).tables
     assert all(row[2].startswith("0.000") for row in false.rows)
-    assert all(row[3] == "100.00%" and "(100.0%)" in row[4] for row in spots.rows)
+    assert spots.rows[-1][2:4] == ("0", "100.00%")
 
 
 def test_false_peaks_on_clean_blanks(
