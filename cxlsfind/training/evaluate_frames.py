@@ -195,10 +195,10 @@ def evaluate_blanks(model: nn.Module, artefact_odds: float, frames: int, seed: i
             settings = draw_settings(experiment, background=(background, 1.001 * background))
             n_frames = 5 * frames if asked < 1.0 else frames
             expected, alone, left = _count_blanks(model, artefact_odds, settings, asked, n_frames)
-            cells.append(
-                f"{alone / (asked * n_frames):.2f}, {left / (asked * n_frames):.2f} +- "
-                f"{math.sqrt(max(left, 1)) / (asked * n_frames):.2f} ({expected / asked:.2f})"
-            )
+            wanted = asked * n_frames
+            seen, kept = f"{alone / wanted:.2f}", f"{left / wanted:.2f}"
+            error = f"{math.sqrt(max(left, 1)) / wanted:.2f}"
+            cells.append(f"{seen}, {kept} +- {error} ({expected / wanted:.2f})")
         rows.append((f"{background:g}", *cells))
     header = ("photons/px", *(f"asked {asked:g}" for asked in ASKED))
     return Section(

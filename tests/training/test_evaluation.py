@@ -193,6 +193,7 @@ def test_false_peaks_on_clean_blanks(
         alone, left = (float(part.split()[0]) for part in cells[-1].split(","))
         assert 0.7 < alone < 1.4
         assert low <= left <= high
+        assert cells[-1].endswith("(1.00)")
 
 
 def test_efficiency_in_whole_frames(monkeypatch: pytest.MonkeyPatch, peak_model: PeakModel) -> None:
