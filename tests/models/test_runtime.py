@@ -27,7 +27,7 @@ EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
 Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 #: Log odds of an artefact from which the taught model's candidates are cut.
-LIMIT = -10.4
+LIMIT = -10.5
 
 
 @pytest.fixture
