@@ -59,7 +59,7 @@ def test_names_and_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("hit_rate", [0.02, 0.2, 1.0])
 def test_spots_as_sharp_as_a_pixel_stay(shipped: PeakRunner, hit_rate: float) -> None:
-    """They look like hot pixels; many of this crystal have three quarters of their photons in one."""
+    """They look like hot pixels: many have three quarters of their photons in one."""
     settings = draw_settings(77_000_305, "clean")
     source = FrameSource(settings)
     flags = np.random.default_rng(2).random(64) < hit_rate
