@@ -90,6 +90,7 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES, HitModel
     from cxlsfind.models.likelihood import LikelihoodRatio
     from cxlsfind.models.peak import PeakModel
+    from cxlsfind.records import PEAK_CLASSES
     from cxlsfind.training.export import export_model
     from cxlsfind.training.patches import LEVELS, find_thresholds
     from cxlsfind.training.tables import spot_tables
@@ -133,8 +134,10 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
         torch.manual_seed(2)
         peak, hit = PeakModel(tables, scores), HitModel()
         with torch.no_grad():
-            peak.answer.bias[1] += peak_bias
-            peak.answer.weight[1] += peak_noise * torch.randn_like(peak.answer.weight[1])
+            # Of what is no spot, only extended things may be all that there is in a frame.
+            row = PEAK_CLASSES.index("extended") - 1
+            peak.answer.bias[row] += peak_bias
+            peak.answer.weight[row] += peak_noise * torch.randn_like(peak.answer.weight[row])
             hit.answer.bias[0] += hit_bias
         for name, model, card, example in (
             ("peak.pt", peak, peak_card, patches),

@@ -266,11 +266,26 @@ def test_shipped_models_are_the_default(
     shipped(tmp_path)
     done = job()
     assert "models:" not in capsys.readouterr().err
-    assert "none come with this version" in summary(done)["models"]["reason"]
+    assert "none are used unless asked for" in summary(done)["models"]["reason"]
     shipped(untrained_models)
     done = job()
     assert "models: peak.pt (" in capsys.readouterr().err
     assert len(summary(done)["models"]["used"]) == 2
+
+
+def test_the_shipped_peak_model_by_its_name(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    """It fits EIGER frames, leaves the spots of clean ones, and one line says that it is used."""
+    alone, judged = job(), job("--models=artefacts")
+    said = capsys.readouterr().err.splitlines()
+    (line,) = (line for line in said if "models:" in line)
+    assert re.search(r"models: peak\.pt \([0-9a-f]{12}\) from artefacts$", line)
+    (used,) = summary(judged)["models"]["used"]
+    assert used["training"]["command"].startswith("cxlsfind-train peak")
+    assert summary(judged)["hits"] == summary(alone)["hits"]
+    left, there = (sum(map(len, peak_lines(folder))) for folder in (judged, alone))
+    assert 0.97 * there <= left <= there
+    removed = values(judged, "cxlsfind/peaks_removed").astype(int).sum()
+    assert removed == there - left
 
 
 def test_shipped_models_that_do_not_fit_are_left_out(

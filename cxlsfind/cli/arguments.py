@@ -294,8 +294,9 @@ def _add_model_options(group: argparse._ArgumentGroup) -> None:
         "--models",
         metavar="DIR",
         type=_folder,
-        help="poisson: folder of models (peak.pt, hit.pt) that judge what the statistics find; "
-        "refused where they do not fit the data (default: those that come with cxlsfind, if any)",
+        help="poisson: folder of models (peak.pt, hit.pt) that judge what the statistics find, or "
+        "'artefacts': the peak model that comes with cxlsfind; refused where they do not fit the "
+        "data (default: none)",
     )
     group.add_argument(
         "--no-models",

@@ -11,7 +11,7 @@ from typing import Any, Final
 #: Tasks, and the file names of their models in a folder.
 FILE_NAMES: Final = {"peak": "peak.pt", "hit": "hit.pt"}
 
-#: Models that come with cxlsfind.
+#: Models that come with cxlsfind: those used by default, and in folders those asked for by name.
 SHIPPED_FOLDER: Final = Path(__file__).parent / "weights"
 
 
@@ -50,6 +50,12 @@ class ModelFile:
             "figures": dict(self.metrics),
             "training": dict(self.training),
         }
+
+
+def find_folder(name: str) -> Path:
+    """Return the folder of this name, or, without one here, of the models that cxlsfind has so."""
+    here, shipped = Path(name), SHIPPED_FOLDER / name
+    return shipped if not here.is_dir() and shipped.is_dir() else here
 
 
 def present_files(folder: Path) -> dict[str, Path]:

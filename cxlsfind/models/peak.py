@@ -87,7 +87,7 @@ class PeakModel(nn.Module):
         self,
         tables: SpotTables,
         reference: list[float],
-        widths: tuple[int, int, int, int] = (8, 8, 16, 32),
+        widths: tuple[int, int, int, int] = (12, 12, 24, 64),
     ) -> None:
         super().__init__()
         # TorchScript knows constants as attributes only.

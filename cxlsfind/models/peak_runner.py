@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.company import odds_in_company
+from cxlsfind.models.company import Company, odds_in_company
 from cxlsfind.models.loading import artefact_odds_of, load_checked, padded_batches
 from cxlsfind.models.peak import PEAK_WINDOW
 from cxlsfind.models.torchscript import run_model
@@ -41,7 +41,7 @@ class Verdicts:
         Log odds of a spot against noise; NaN where the background is outside the range that the
         model knows.
     artefact
-        Log odds of an artefact against a spot, given the other candidates of the frame.
+        Log odds of an artefact against a spot, given the other candidates of frame and block.
     is_artefact
         Whether those are beyond what spots are given away for.
     score
@@ -109,9 +109,9 @@ class PeakRunner:
         counts: npt.NDArray[np.uint16],
         background: npt.NDArray[np.float32],
         mask: npt.NDArray[np.uint8],
-        frame: npt.NDArray[np.intp],
+        number: npt.NDArray[np.intp],
     ) -> Verdicts:
-        """Judge candidates, those of a whole block at once.
+        """Judge candidates, those of a whole block at once, one frame after the other.
 
         Parameters
         ----------
@@ -121,14 +121,16 @@ class PeakRunner:
             Expected background photons per pixel, (n, 11, 11), above zero.
         mask
             1 at usable pixels, 0 elsewhere, (n, 11, 11).
-        frame
-            Number of the frame of each.
+        number
+            How many each frame of the block has, also of those that have none; (frames,).
         """
         parts = [self._judge_batch(*batch) for batch in padded_batches(counts, background, mask)]
         columns = np.concatenate(parts) if parts else np.empty((0, N_COLUMNS))
         level = background[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2].astype(np.float64)
+        frame = np.repeat(np.arange(len(number)), number)
+        company = Company(frame, np.zeros(len(number), np.intp))
         return verdicts_of(
-            columns[: len(counts)], level, frame, self._artefact_odds, self.card.background
+            columns[: len(counts)], level, company, self._artefact_odds, self.card.background
         )
 
     def draw_heat_map(
@@ -184,7 +186,7 @@ def columns_of(verdict: Sequence[torch.Tensor]) -> torch.Tensor:
 def verdicts_of(
     columns: FloatArray,
     level: FloatArray,
-    frame: npt.NDArray[np.intp],
+    company: Company,
     artefact_odds: float,
     known: tuple[float, float],
 ) -> Verdicts:
@@ -194,8 +196,8 @@ def verdicts_of(
     ----------
     level
         Background under each, photons per pixel.
-    frame
-        Number of the frame of each.
+    company
+        Frame and block of each.
     artefact_odds
         Log odds from which a candidate is an artefact.
     known
@@ -203,9 +205,10 @@ def verdicts_of(
     """
     low, high = known
     is_known = (level >= low) & (level <= high)
-    logit, artefact, score = columns[:, 0], columns[:, 1], columns[:, 2]
+    logit, score, classes = columns[:, 0], columns[:, 2], columns[:, 8:]
     # Of unknown backgrounds nothing is known, and nothing to be learnt.
-    artefact = odds_in_company(np.where(is_known, artefact, -np.inf), frame)
+    artefact = np.full(len(columns), -np.inf)
+    artefact[is_known] = odds_in_company(classes[is_known], company.take(is_known))
     return Verdicts(
         logit=np.where(is_known, logit, np.nan),
         artefact=artefact,
@@ -216,6 +219,6 @@ def verdicts_of(
         sigma_fs=np.exp(columns[:, 5]),
         sigma_ss=np.exp(columns[:, 6]),
         photons=columns[:, 7],
-        kind=columns[:, 8:].argmax(axis=1),
+        kind=classes.argmax(axis=1),
         spot_probability=1.0 / (1.0 + np.exp(np.clip(artefact, -700.0, 700.0))),
     )

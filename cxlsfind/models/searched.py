@@ -71,12 +71,12 @@ class WeighedFrame:
 def judge_peaks(
     peak: PeakRunner | None, frames: Sequence[SearchedFrame]
 ) -> list[Verdicts] | list[None]:
-    """Return the verdicts on the reported peaks of frames, judged together."""
+    """Return the verdicts on the reported peaks of the frames of a block, judged together."""
     if peak is None:
         return [None] * len(frames)
     number = np.array([frame.n_peaks for frame in frames], np.intp)
     patches = join_patches([frame.patches for frame in frames])
-    verdicts = peak.judge(*patches, np.repeat(np.arange(len(frames)), number))
+    verdicts = peak.judge(*patches, number)
     ends = np.cumsum(number)
     return [verdicts.take(slice(*ends_of)) for ends_of in zip(ends - number, ends, strict=True)]
 

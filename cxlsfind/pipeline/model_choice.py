@@ -79,14 +79,14 @@ def choose_models(config: RunConfig, geometry: Geometry | None, run: Run | None)
         reason = f"not used, as --no-models asks: {_ALONE}"
         return ModelChoice(reason=reason, is_told=True)
     if config.models is not None:
-        folder = Path(config.models)
+        folder = files.find_folder(config.models)
         obstacle = torch_obstacle()
         if obstacle:
             raise InputError(
-                f"--models {folder}: {obstacle}; install PyTorch (pip install 'cxlsfind[models]'), "
-                f"or leave --models out for {_ALONE}"
+                f"--models {config.models}: {obstacle}; install PyTorch "
+                f"(pip install 'cxlsfind[models]'), or leave --models out for {_ALONE}"
             )
-        return ModelChoice(_examine(folder, config, geometry, run), str(folder))
+        return ModelChoice(_examine(folder, config, geometry, run), config.models)
     return _shipped_models(config, geometry, run)
 
 
@@ -94,7 +94,7 @@ def _shipped_models(config: RunConfig, geometry: Geometry | None, run: Run | Non
     """Return the models that come with cxlsfind, where there are some that fit."""
     folder = files.SHIPPED_FOLDER
     if not present_files(folder):
-        return ModelChoice(reason=f"none come with this version: {_ALONE}")
+        return ModelChoice(reason=f"none are used unless asked for: {_ALONE}")
     obstacle = torch_obstacle()
     if obstacle:
         return ModelChoice(reason=f"not used: {obstacle}: {_ALONE}", is_told=True)

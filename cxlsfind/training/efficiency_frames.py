@@ -99,9 +99,10 @@ def measure_frame_efficiency(
             place = np.column_stack(np.divmod(pixels, shape[1]))
             patterns.append(_plant(pattern, shape, place, photons, generator))
             places.append(place + 0.5)
-        for one, place in zip(source.search(patterns), places, strict=True):
+        searched = source.search(patterns)
+        left = kept_peaks(model, artefact_odds, source, searched)
+        for one, kept, place in zip(searched, left, places, strict=True):
             listed = np.arange(len(one.result.peaks)) < one.result.n_peaks
-            kept = kept_peaks(model, artefact_odds, source, one)
             for row, rows in enumerate((listed, kept)):
                 hit = _is_near(place, one, rows).reshape(-1, len(_FACTORS))
                 found[row] += hit.sum(axis=0)

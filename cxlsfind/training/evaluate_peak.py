@@ -12,23 +12,21 @@ import numpy.typing as npt
 from torch import nn
 
 from cxlsfind.finding.poisson.scores import typical_photons
-from cxlsfind.models.likelihood import LikelihoodRatio
 from cxlsfind.models.peak_runner import Verdicts
 from cxlsfind.records import PEAK_CLASSES
 from cxlsfind.training.calibrate import (
     HALF,
+    SPOTS_PER_PATCH,
     log_rate_per_pixel,
     measure_rates,
-    odds_on_flat,
     spot_limit,
 )
 from cxlsfind.training.conditions import FRAME_KINDS
 from cxlsfind.training.efficiency import Efficiency, measure_efficiency
 from cxlsfind.training.efficiency_frames import measure_frame_efficiency
-from cxlsfind.training.evaluate_frames import evaluate_frames
+from cxlsfind.training.evaluate_frames import evaluate_blanks, evaluate_frames
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
 from cxlsfind.training.judging import judge_set
-from cxlsfind.training.null import draw_null
 from cxlsfind.training.patches import FRAME_PIXELS, PatchSet, PatchSimulator
 from cxlsfind.training.peak_task import simulate_candidates
 from cxlsfind.training.rates import RateTable
@@ -61,7 +59,7 @@ class _Judged(NamedTuple):
     Parameters
     ----------
     verdicts
-        The model's, of each as the only one of its frame.
+        The model's, of each as the only one of its block.
     log_rate
         Natural logarithm of how often per pixel background alone has its likelihood ratio.
     """
@@ -98,7 +96,8 @@ def evaluate_peak(
     n_patches = max(300, round(16000 * precision))
     part = seed_of(state["seed"], Part.CALIBRATE)
     rates = measure_rates(tables, part, n_patches)
-    limit = float(spot_limit(model, rates, simulator.spots(n_patches, part))["artefact_odds"])
+    calibration = spot_limit(model, rates, simulator.spots(SPOTS_PER_PATCH * n_patches, part))
+    limit = float(calibration["artefact_odds"])
     patches = simulate_candidates(simulator, candidates, seed)
     judged = _judge(model, limit, rates, patches)
     nuisances = {
@@ -114,11 +113,11 @@ def evaluate_peak(
         _free_response(patches, judged),
         _nuisances(nuisances, left_out),
         _trade(judged, patches.label == PatchClass.SPOT, nuisances, left_out),
-        _false_alarms(model, limit, rates, n_patches, seed),
         _measurements(patches, judged),
     ]
     if frames:
         sections.append(evaluate_frames(model, limit, frames, state["seed"]))
+        sections.append(evaluate_blanks(model, limit, frames, state["seed"]))
         sections.append(_among_nuisances(model, limit, limits, frames, state["seed"]))
     return sections
 
@@ -321,36 +320,6 @@ def _trade(
          "are then taken for spots.",),
         (Table("Times fewer, by limit", header, tuple(rows)),),
     )  # fmt: skip
-
-
-def _false_alarms(
-    model: nn.Module, artefact_odds: float, rates: RateTable, n_patches: int, seed: int
-) -> Section:
-    """False peaks seen over those asked, on background alone, drawn anew."""
-    tables = spot_tables()
-    ratio = LikelihoodRatio(tables)
-    rows = []
-    for background in BACKGROUNDS:
-        generator = np.random.default_rng((seed, 12))
-        draw = draw_null(tables, ratio, background, generator, n_patches)
-        level = np.full(len(draw.score), background)
-        odds = odds_on_flat(model, draw.counts, background, draw.usable)
-        log_rate = rates.at(draw.score, level)
-        weight = np.exp(draw.log_weight)
-        cells = []
-        for asked in (0.1, 1.0, 10.0):
-            passed = log_rate <= log_rate_per_pixel(asked)
-            passed &= odds <= artefact_odds
-            seen = float(weight[passed].sum()) * FRAME_PIXELS
-            effective = float(weight[passed].sum() ** 2 / max((weight[passed] ** 2).sum(), 1e-300))
-            cells.append(f"{seen / asked:.2f} +- {1 / math.sqrt(max(effective, 1.0)):.2f}")
-        rows.append((f"{background:g}", *cells))
-    header = ("photons/px", "asked 0.1", "asked 1", "asked 10")
-    return Section(
-        "False peaks on clean blanks, seen over asked",
-        ("Below 0.01 photons per pixel counts come in steps: less than asked is all there is.",),
-        (Table("Seen over asked", header, tuple(rows)),),
-    )
 
 
 def _measurements(patches: PatchSet, judged: _Judged) -> Section:

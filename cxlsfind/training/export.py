@@ -19,12 +19,17 @@ from cxlsfind.models.card import COUNT_TYPES, Card
 from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES
 from cxlsfind.models.loading import make_golden
 from cxlsfind.models.torchscript import load_model, save_model, script_model
-from cxlsfind.training.calibrate import artefact_odds, measure_rates, spot_limit
+from cxlsfind.training.calibrate import (
+    SPOTS_PER_PATCH,
+    artefact_odds,
+    measure_rates,
+    spot_limit,
+)
 from cxlsfind.training.hit_data import peak_of, simulate_frames
 from cxlsfind.training.loop import CHECKPOINT_NAME, read_checkpoint
 from cxlsfind.training.patches import LEVELS, PatchSimulator, join_patches
 from cxlsfind.training.registry import restore_model
-from cxlsfind.training.scenes import LONGEST, WIDEST_PX
+from cxlsfind.training.scenes import LONGEST, PIXEL_SIGMA_PX, WIDEST_PX
 from cxlsfind.training.seeds import Part, seed_of
 from cxlsfind.training.tables import spot_tables
 
@@ -51,8 +56,8 @@ def export_checkpoint(
     command
         Command that made the model, for its card.
     n_patches
-        Spots that the limit of a peak model is set with, and weighted patches per background that
-        tell which of them are found.
+        Weighted patches per background that tell which spots are found; the limit of a peak model
+        is set with four spots for each.
     n_frames
         Frames that the limit of a hit model is set with.
 
@@ -139,7 +144,7 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
     simulator = PatchSimulator(tables, seed_of(seed, Part.THRESHOLDS), n_null=500)
     part = seed_of(seed, Part.CALIBRATE)
     rates = measure_rates(tables, part, n_patches)
-    limit = spot_limit(model, rates, simulator.spots(n_patches, part))
+    limit = spot_limit(model, rates, simulator.spots(SPOTS_PER_PATCH * n_patches, part))
     golden = seed_of(seed, Part.GOLDEN)
     few = join_patches([simulator.spots(4, golden), simulator.nuisances("track", 4, golden)])
     card = Card(
@@ -152,7 +157,7 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
         background=LEVELS,
         least_pulses=300.0,
         priors={
-            "spot_sigma_px": [0.22, WIDEST_PX],
+            "spot_sigma_px": [PIXEL_SIGMA_PX[0], WIDEST_PX],
             "spot_length_over_width": [1.0, LONGEST],
             "photons_over_s50": [0.33, 300.0],
         },

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
+from cxlsfind.models.company import Company, alone
+from cxlsfind.models.cutting import join_patches
 from cxlsfind.models.peak_runner import N_COLUMNS, Verdicts, columns_of, verdicts_of
-from cxlsfind.models.searched import weigh_frame
 from cxlsfind.training.frames import FoundFrame, FrameSource
 from cxlsfind.training.patches import LEVELS, PatchSet
 
 
 def judge_set(model: nn.Module, artefact_odds: float, patches: PatchSet) -> Verdicts:
-    """Let a model judge candidates, each as if it were the only one of its frame.
+    """Let a model judge candidates, each as if it were the only one of its block.
 
     Parameters
     ----------
@@ -30,7 +33,7 @@ def judge_arrays(
     counts: npt.NDArray[np.uint16],
     background: npt.NDArray[np.float32],
     mask: npt.NDArray[np.uint8],
-    frame: npt.NDArray[np.intp] | None = None,
+    company: Company | None = None,
 ) -> Verdicts:
     """Let a model judge what is around candidates.
 
@@ -38,8 +41,8 @@ def judge_arrays(
     ----------
     counts, background, mask
         As in :class:`~cxlsfind.models.cutting.Patches`.
-    frame
-        Number of the frame of each; each its own without.
+    company
+        Frame and block of each; each its own without.
     """
     parts = [np.empty((0, N_COLUMNS))]
     with torch.inference_mode():
@@ -49,17 +52,23 @@ def judge_arrays(
             parts.append(columns_of(model(*batch)).double().numpy())
     middle = counts.shape[1] // 2
     level = background[:, middle, middle].astype(np.float64)
-    if frame is None:
-        frame = np.arange(len(level))
-    return verdicts_of(np.concatenate(parts), level, frame, artefact_odds, LEVELS)
+    if company is None:
+        company = alone(len(level))
+    return verdicts_of(np.concatenate(parts), level, company, artefact_odds, LEVELS)
 
 
 def kept_peaks(
-    model: nn.Module, artefact_odds: float, source: FrameSource, found: FoundFrame
-) -> npt.NDArray[np.bool_]:
-    """Tell which peaks of a frame are listed when the model has had its say."""
-    frame = source.searched(found)
-    alone = np.zeros(frame.n_peaks, np.intp)
-    verdicts = judge_arrays(model, artefact_odds, *frame.patches, alone)
-    weighed = weigh_frame(frame, verdicts, float(source.usable.sum()))
-    return (np.arange(len(frame.peaks)) < frame.n_peaks) & ~weighed.is_artefact
+    model: nn.Module, artefact_odds: float, source: FrameSource, found: Sequence[FoundFrame]
+) -> list[npt.NDArray[np.bool_]]:
+    """Tell which peaks of the frames of a block are listed when the model has had its say."""
+    frames = [source.searched(one) for one in found]
+    number = [frame.n_peaks for frame in frames]
+    patches = join_patches([frame.patches for frame in frames])
+    company = Company(np.repeat(np.arange(len(frames)), number), np.zeros(len(frames), np.intp))
+    is_artefact = judge_arrays(model, artefact_odds, *patches, company).is_artefact
+    kept = []
+    for frame, listed in zip(frames, np.split(~is_artefact, np.cumsum(number)[:-1]), strict=True):
+        is_kept = np.zeros(len(frame.peaks), np.bool_)
+        is_kept[: frame.n_peaks] = listed
+        kept.append(is_kept)
+    return kept

@@ -38,6 +38,11 @@ class PatchClass(IntEnum):
 WIDEST_PX: Final = 2.5
 LONGEST: Final = 4.0
 
+#: Share of the round spots that are as sharp as a pixel, and their standard deviation, px: many lie
+#: in a single pixel, as what one hot pixel counts does.
+_PIXEL_SHARE: Final = 0.02
+PIXEL_SIGMA_PX: Final = (0.02, 0.25)
+
 #: Parts that long, tailed and split spots are drawn in, as quantiles of their photons.
 _PARTS: Final = (np.arange(11) + 0.5) / 11
 
@@ -159,8 +164,10 @@ def spot_images(
     """
     n = len(photons)
     kind = generator.choice(4, n, p=[0.4, 0.35, 0.15, 0.1])
-    # Sharp down to a single pixel: where crystals are small a pixel is all the blur there is.
     sharp = np.exp(generator.normal(np.log(0.52), 0.28, n)).clip(0.22, 1.0)
+    # Some down to a single pixel: where beam and crystal are good it is all the blur there is.
+    is_point = (kind == 0) & (generator.random(n) < _PIXEL_SHARE)
+    sharp = np.where(is_point, _log_uniform(generator, *PIXEL_SIGMA_PX, n), sharp)
     narrow = _log_uniform(generator, 0.3, WIDEST_PX, n)
     wide = np.minimum(narrow * _log_uniform(generator, 1.0, LONGEST, n), WIDEST_PX)
     sigma = np.where(kind == 1, narrow, sharp)

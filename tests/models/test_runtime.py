@@ -14,7 +14,7 @@ import torch
 
 from cxlsfind.errors import InputProblemsError, UsageError
 from cxlsfind.models.card import Card, DataDescription, ModelRefusedError
-from cxlsfind.models.company import odds_in_company
+from cxlsfind.models.company import Company, odds_in_company
 from cxlsfind.models.loading import BATCH_SIZE, make_golden, padded_batches
 from cxlsfind.models.peak import PeakModel
 from cxlsfind.models.peak_runner import PeakRunner
@@ -27,7 +27,7 @@ EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
 Patches = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 #: Log odds of an artefact from which the taught model's candidates are cut.
-LIMIT = -8.52
+LIMIT = -10.5
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def arrays(patches: Patches) -> list[np.ndarray]:
 
 
 def inputs_of(patches: Patches) -> list[np.ndarray]:
-    """Return patches as candidates that are alone in their frames."""
+    """Return patches as candidates that are alone in their frames, of one block."""
     n = len(patches[0])
-    return [*arrays(patches), np.arange(n)]
+    return [*arrays(patches), np.ones(n, np.intp)]
 
 
 def test_verdicts_are_the_models(
@@ -66,8 +66,8 @@ def test_verdicts_are_the_models(
     found = runner.judge(*inputs_of(patches))
     np.testing.assert_allclose(found.logit, expected.logit.flatten(), rtol=1e-4, atol=1e-4)
     n = len(found.artefact)
-    said = expected.artefact.flatten().double().numpy()
-    artefact = odds_in_company(said, np.arange(n))
+    said = expected.classes.flatten(1).double().numpy()
+    artefact = odds_in_company(said, Company(np.arange(n), np.zeros(n, np.intp)))
     np.testing.assert_allclose(found.artefact, artefact, rtol=1e-4, atol=1e-4)
     assert 0 < found.is_artefact.sum() < len(found.is_artefact)
     np.testing.assert_array_equal(found.is_artefact, artefact > LIMIT)

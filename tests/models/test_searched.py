@@ -54,12 +54,12 @@ class SomePeakModel:
         self.verdicts = verdicts
 
     def judge(
-        self, counts: np.ndarray, background: np.ndarray, mask: np.ndarray, frame: np.ndarray
+        self, counts: np.ndarray, background: np.ndarray, mask: np.ndarray, number: np.ndarray
     ) -> Verdicts:
         n = len(self.verdicts.logit)
         assert counts.shape == background.shape == mask.shape == (n, 11, 11)
-        assert frame.shape == (n,)
-        self.frame = frame.tolist()
+        assert number.sum() == n
+        self.number = number.tolist()
         return self.verdicts
 
 
@@ -104,7 +104,7 @@ def test_frames_are_judged_together() -> None:
     parts = judge_peaks(model, frames)  # type: ignore[arg-type]
     is_artefact = [part.is_artefact.tolist() for part in parts if part]
     assert is_artefact == [[True, False], [], [False, True, False]]
-    assert model.frame == [0, 0, 2, 2, 2]
+    assert model.number == [2, 0, 3]
     assert judge_peaks(None, frames) == [None] * 3
 
 

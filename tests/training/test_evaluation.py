@@ -22,7 +22,7 @@ from cxlsfind.sim.detector import Detector
 from cxlsfind.training.conditions import draw_settings
 from cxlsfind.training.efficiency import measure_efficiency
 from cxlsfind.training.efficiency_frames import measure_frame_efficiency
-from cxlsfind.training.evaluate_frames import evaluate_frames
+from cxlsfind.training.evaluate_frames import evaluate_blanks, evaluate_frames
 from cxlsfind.training.evaluate_hit import evaluate_hit
 from cxlsfind.training.evaluate_paper import PaperModel, _count_marks, _squares, evaluate_paper
 from cxlsfind.training.evaluation import EvaluationOptions, run_evaluation
@@ -166,9 +166,34 @@ def test_whole_frames_with_and_without_a_model(
     module = "cxlsfind.training.evaluate_frames"
     monkeypatch.setattr(f"{module}.draw_settings", partial(draw_settings, detector=TINY))
     monkeypatch.setattr(f"{module}.FRAME_KINDS", ("clean", "salt"))
-    (rows,) = (table.rows for table in evaluate_frames(peak_model, 0.0, 32, 5).tables)
-    assert [row[0] for row in rows] == ["clean", "salt", "all"]
-    assert all(row[-1] == "16 + 16" for row in rows)
+    false, spots, by_rate = evaluate_frames(peak_model, 0.0, 32, 5).tables
+    assert [row[0] for row in false.rows] == ["clean", "salt", "all"]
+    assert all(row[-1] == str(63 + 51) for row in false.rows)
+    assert [row[0] for row in spots.rows] == ["clean", "salt", "all", "together"]
+    assert [row[0] for row in by_rate.rows] == ["2%", "20%", "100%"]
+    # This model knows no artefacts.
+    assert all(row[1] == row[2] for row in (*spots.rows, *by_rate.rows))
+    assert spots.rows[-1][1] == str(sum(int(row[1]) for row in by_rate.rows))
+    assert int(by_rate.rows[-1][1]) > int(by_rate.rows[0][1])
+    # To this limit everything is an artefact.
+    false, spots, _ = evaluate_frames(peak_model, -99.0, 32, 5).tables
+    assert all(row[2].startswith("0.000") for row in false.rows)
+    assert spots.rows[-1][2:4] == ("0", "100.00%")
+
+
+def test_false_peaks_on_clean_blanks(
+    monkeypatch: pytest.MonkeyPatch, peak_model: PeakModel
+) -> None:
+    """As many as asked for, but for the errors of their numbers; none where all are artefacts."""
+    module = "cxlsfind.training.evaluate_frames"
+    monkeypatch.setattr(f"{module}.draw_settings", partial(draw_settings, detector=TINY))
+    monkeypatch.setattr(f"{module}.BACKGROUNDS", (0.1,))
+    for limit, low, high in ((0.0, 0.7, 1.4), (-99.0, 0.0, 0.0)):
+        ((_, *cells),) = evaluate_blanks(peak_model, limit, 64, 5).tables[0].rows
+        alone, left = (float(part.split()[0]) for part in cells[-1].split(","))
+        assert 0.7 < alone < 1.4
+        assert low <= left <= high
+        assert cells[-1].endswith("(1.00)")
 
 
 def test_efficiency_in_whole_frames(monkeypatch: pytest.MonkeyPatch, peak_model: PeakModel) -> None:

@@ -135,8 +135,8 @@ def test_export_and_use(
     runner = PeakRunner(
         tmp_path / "peak.pt", DataDescription("uint32", 75e-6, None, math.inf), torch.device("cpu")
     )
-    alone = np.arange(len(candidates.label))
-    found = runner.judge(candidates.counts, candidates.background, candidates.mask, alone)
+    single = np.ones(len(candidates.label), np.intp)
+    found = runner.judge(candidates.counts, candidates.background, candidates.mask, single)
     known = ~np.isnan(found.logit)
     assert known.mean() > 0.9
     assert np.isfinite(found.artefact[known]).all()
