@@ -15,6 +15,8 @@ from cxlsfind.sim.background.frame import FrameBackground, profile_photons
 from cxlsfind.sim.background.profile import Sample, round_profile
 from cxlsfind.sim.bragg import BraggScattering, SpotPainter, draw_lattices, spot_pixels_of
 from cxlsfind.sim.conditions import REACH, Conditions, draw_conditions
+from cxlsfind.sim.crystals.reflections import Crystal
+from cxlsfind.sim.crystals.salts import load_salt
 from cxlsfind.sim.negatives import draw_impostors
 from cxlsfind.sim.panels import PixelTables, beam_position, farthest_tangent, panel_grid, shift_to
 from cxlsfind.sim.pattern import Pattern
@@ -55,7 +57,9 @@ class PatternSimulator:
         shortest = wavelength_m(highest) * math.exp(-float(spectrum.nodes[-1]))
         q_limit = 2.0 * math.sin(0.5 * math.atan(self._reach)) / shortest
         self._ramp = Ramp(spectrum.nodes, spectrum.density)
-        self._scattering = BraggScattering(settings, q_limit, self._tables, self.readout)
+        self._q_limit = q_limit
+        self._scattering = self._scattering_of(settings.crystal)
+        self._salts: dict[str, BraggScattering] = {}
         self._painter = SpotPainter(self.readout)
         mean = settings.background.mean
         self._factor = 1.0 if mean is None else mean / self._average_background()
@@ -82,15 +86,18 @@ class PatternSimulator:
         sample = now.make_sample(settings, self._factor)
         rng = stream(seed, Use.NEGATIVES, number)
         impostors = draw_impostors(
-            rng, settings.negatives, sample, settings.polarisation, self._reach
+            rng, settings.negatives, sample, settings.polarisation, settings.beam_radius_m
         )
         false = self._painter.paint([impostors.shapes(rng, grid)], _WHITE, grid)
+        beam = now.make_beam(settings)
+        if impostors.salt:
+            grains = self._salt(impostors.salt).spots(impostors.grains, beam, sample, grid)[1]
+            false = false.plus(self._painter.paint(grains, self._ramp, grid))
         sample = replace(sample, powders=impostors.powders)
         background = self._background(now, sample, grid)
 
         crystals = stream(seed, Use.LATTICES, number)
         lattices = draw_lattices(crystals, settings) if with_crystal else ()
-        beam = now.make_beam(settings)
         spots, shapes = self._scattering.spots(lattices, beam, sample, grid)
         bragg = self._painter.paint(shapes, self._ramp, grid)
         spots["background"] = background.at(spot_pixels_of(spots, settings.detector.shape[1]))
@@ -149,6 +156,15 @@ class PatternSimulator:
             lattices, now.make_beam(settings), sample, grid
         )
         return density * settings.bandwidth, photons
+
+    def _salt(self, name: str) -> BraggScattering:
+        if name not in self._salts:
+            self._salts[name] = self._scattering_of(load_salt(name))
+        return self._salts[name]
+
+    def _scattering_of(self, crystal: Crystal) -> BraggScattering:
+        panels = self.settings.detector.panels
+        return BraggScattering(crystal, panels, self._q_limit, self._tables, self.readout)
 
     def _grid(self, shift_m: tuple[float, float]) -> PanelGrid:
         detector = self.settings.detector

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
-from cxlsfind.training.hit_data import ARTEFACT, HIT, FrameSet
+from cxlsfind.training.hit_data import ARTEFACT, CALLED_AT, HIT, FrameSet
 from cxlsfind.training.judging import judge_arrays, judge_set
 from cxlsfind.training.null import PATCH_SIDE, draw_null, score_at_rate
 from cxlsfind.training.patches import FRAME_PIXELS, LEVELS, PatchSet
@@ -28,9 +28,6 @@ HALF: Final = PATCH_SIDE // 2
 #: Share of the spots that may go as artefacts, of those that are found at one false peak per
 #: frame and are the only candidate of theirs; among others fewer do.
 GIVEN_AWAY: Final = 0.03
-
-#: The finder calls a frame a hit at this p-value.
-CALLED_AT: Final = 1e-3
 
 
 def spot_limit(model: nn.Module, rates: RateTable, spots: PatchSet) -> dict[str, Any]:

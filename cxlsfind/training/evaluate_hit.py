@@ -11,12 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from cxlsfind.training.calibrate import CALLED_AT, artefact_odds
+from cxlsfind.training.calibrate import artefact_odds
 from cxlsfind.training.conditions import FRAME_KINDS
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
 from cxlsfind.training.hit_data import (
     ARTEFACT,
     BLANK,
+    CALLED_AT,
     FRAME_CLASSES,
     HIT,
     NEITHER,

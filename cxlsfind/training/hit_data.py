@@ -12,10 +12,18 @@ import numpy.typing as npt
 import torch
 
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.hit_inputs import Evidence
+from cxlsfind.models.hit_inputs import Evidence, without_artefacts
 from cxlsfind.models.peak_runner import PeakRunner
-from cxlsfind.models.searched import describe_frame, judge_peaks, weigh_frame
+from cxlsfind.models.searched import (
+    SearchedFrame,
+    WeighedFrame,
+    describe_frame,
+    judge_peaks,
+    weigh_frame,
+)
+from cxlsfind.records import PeakArray
 from cxlsfind.sim.crystals.reflections import Crystal
+from cxlsfind.sim.crystals.salts import SALT_NAMES
 from cxlsfind.sim.detector import Detector
 from cxlsfind.sim.negatives import Negative
 from cxlsfind.training.batches import Batch
@@ -36,12 +44,21 @@ _SPACING_ERROR: Final = 0.003
 #: Frames of an experiment: few, so that there are many experiments.
 _FRAMES: Final = 16
 
+#: Kinds of frames in which something fires that is no photon of the beam.
+_SICK: Final = ("hot", "cosmic", "sharing", "streak", "all")
+
+#: The finder calls a frame a hit at this p-value.
+CALLED_AT: Final = 1e-3
+
 #: Nobody can tell a frame with a crystal from one without below this log likelihood ratio, all
 #: known.
 _UNDETECTABLE: Final = 3.0
 
 #: Expected photons of what is no crystal of interest from which it is there.
 _VISIBLE: Final = 8.0
+
+#: Half the side of the square around a peak that says whose photons it has, px.
+_AROUND: Final = 2
 
 
 class FrameSet(NamedTuple):
@@ -57,6 +74,8 @@ class FrameSet(NamedTuple):
         What else is there, (n, 4); float32, 1 or 0.
     p_value
         The finder's; float64.
+    own_p_value
+        The same without the peaks that are ice's, salt's or the precipitant's; float64.
     oracle
         Log likelihood ratio of the crystal, all known; float32.
     kind
@@ -68,6 +87,7 @@ class FrameSet(NamedTuple):
     label: npt.NDArray[np.int64]
     flags: npt.NDArray[np.float32]
     p_value: npt.NDArray[np.float64]
+    own_p_value: npt.NDArray[np.float64]
     oracle: npt.NDArray[np.float32]
     kind: npt.NDArray[np.int64]
 
@@ -79,6 +99,7 @@ class FrameSet(NamedTuple):
             self.label[rows],
             self.flags[rows],
             self.p_value[rows],
+            self.own_p_value[rows],
             self.oracle[rows],
             self.kind[rows],
         )
@@ -161,6 +182,7 @@ def simulate_frames(
     crystal: Crystal | None = None,
     detector: Detector = SMALL_DETECTOR,
     peak: PeakRunner | None = None,
+    salts: tuple[str, ...] = SALT_NAMES,
 ) -> FrameSet:
     """Return frames of random experiments, 16 of each.
 
@@ -176,13 +198,15 @@ def simulate_frames(
         Instead of one with a random cell in each experiment.
     peak
         A peak model that judges the candidates first, as in the main job.
+    salts
+        Which salts there are.
     """
     sets = []
     for number in range(max(1, round(n_frames / _FRAMES))):
         kind = kinds[number % len(kinds)]
         experiment = 100_000 * seed_of(seed, part) + 50_000 + number
         settings = draw_settings(
-            experiment, kind, background=background, crystal=crystal, detector=detector
+            experiment, kind, background=background, crystal=crystal, detector=detector, salts=salts
         )
         source = FrameSource(settings)
         flags = np.random.default_rng((experiment, 3)).random(_FRAMES) < hits
@@ -204,9 +228,13 @@ def describe_frames(
     rows = [describe_frame(*both) for both in zip(frames, weighed, strict=True)]
     patterns = [frame.pattern for frame in found]
     flags = np.array([_flags(frame, kind) for frame in found], np.float32)
+    own = [
+        _own_evidence(one, frame, after, n_pixels)
+        for one, frame, after in zip(found, frames, weighed, strict=True)
+    ]
     labels = [
-        _label(frame, there, one.evidence)
-        for frame, there, one in zip(found, flags, weighed, strict=True)
+        _label(frame, kind, there, one.evidence, left)
+        for frame, there, one, left in zip(found, flags, weighed, own, strict=True)
     ]
     return FrameSet(
         candidates=np.stack([row.candidates for row in rows]),
@@ -214,6 +242,7 @@ def describe_frames(
         label=np.array(labels, np.int64),
         flags=flags,
         p_value=np.array([one.evidence.p_value for one in weighed]),
+        own_p_value=np.array([left.p_value for left in own]),
         oracle=np.array([pattern.oracle_llr for pattern in patterns], np.float32),
         kind=np.full(len(found), FRAME_KINDS.index(kind), np.int64),
     )
@@ -231,10 +260,45 @@ def _flags(found: FoundFrame, kind: str) -> list[float]:
     ]
 
 
-def _label(found: FoundFrame, flags: npt.NDArray[np.float32], evidence: Evidence) -> int:
+def _own_evidence(
+    found: FoundFrame, frame: SearchedFrame, weighed: WeighedFrame, n_pixels: float
+) -> Evidence:
+    """Return the evidence without the peaks that have more photons of an impostor's than not."""
     pattern = found.pattern
-    if pattern.is_hit:
-        return HIT if pattern.oracle_llr >= _UNDETECTABLE else NEITHER
+    if not len(pattern.impostors.index):
+        return weighed.evidence
+    shape = -1, found.pattern_width
+    impostors, crystals = (
+        box_sums(image.dense().reshape(shape), frame.peaks)
+        for image in (pattern.impostors, pattern.bragg_expected)
+    )
+    is_impostor = (impostors > 0.5) & (impostors > crystals) & ~weighed.is_artefact
+    scores = frame.peaks["log_likelihood_ratio"][is_impostor]
+    return without_artefacts(weighed.evidence, scores, n_pixels)
+
+
+def box_sums(image: npt.NDArray[np.float32], peaks: PeakArray) -> npt.NDArray[np.float64]:
+    """Return the sum of an image over 5 x 5 pixels around each peak, less at the edges."""
+    steps = np.arange(-_AROUND, _AROUND + 1)
+    padded = np.pad(image, _AROUND)
+    row = peaks["ss"].astype(np.intp)[:, None, None] + _AROUND + steps[:, None]
+    column = peaks["fs"].astype(np.intp)[:, None, None] + _AROUND + steps
+    return np.asarray(padded[row, column].sum(axis=(1, 2)), np.float64)
+
+
+def _label(
+    found: FoundFrame,
+    kind: str,
+    flags: npt.NDArray[np.float32],
+    evidence: Evidence,
+    own: Evidence,
+) -> int:
+    has_impostors = bool(flags[:3].any())
+    if found.pattern.is_hit:
+        # Nobody can tell it, or not beside the impostors.
+        is_hidden = has_impostors and own.p_value > CALLED_AT
+        is_faint = found.pattern.oracle_llr < _UNDETECTABLE
+        return NEITHER if is_faint or is_hidden else HIT
     # Something is there that is no crystal, or sick pixels that are taken for something.
-    is_something = flags[:3].any() or evidence.log_bayes_factor > 2.0
-    return ARTEFACT if is_something else BLANK
+    is_sick = kind in _SICK and evidence.p_value <= CALLED_AT
+    return ARTEFACT if has_impostors or is_sick else BLANK
