@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.hit_inputs import Evidence, without_artefacts
+from cxlsfind.models.hit import MOST_CANDIDATES
 from cxlsfind.models.peak_runner import PeakRunner
 from cxlsfind.models.searched import (
     SearchedFrame,
@@ -26,6 +27,7 @@ from cxlsfind.sim.crystals.reflections import Crystal
 from cxlsfind.sim.crystals.salts import SALT_NAMES
 from cxlsfind.sim.detector import Detector
 from cxlsfind.sim.negatives import Negative
+from cxlsfind.sim.patterns import PatternSimulator
 from cxlsfind.training.batches import Batch
 from cxlsfind.training.conditions import FRAME_KINDS, SMALL_DETECTOR, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
@@ -44,8 +46,8 @@ _SPACING_ERROR: Final = 0.003
 #: Frames of an experiment: few, so that there are many experiments.
 _FRAMES: Final = 16
 
-#: Kinds of frames in which something fires that is no photon of the beam.
-_SICK: Final = ("hot", "cosmic", "sharing", "streak", "all")
+#: Kinds of frames in which pixels count what is no photon of theirs.
+_SICK: Final = ("hot", "cosmic", "sharing")
 
 #: The finder calls a frame a hit at this p-value.
 CALLED_AT: Final = 1e-3
@@ -56,6 +58,20 @@ _UNDETECTABLE: Final = 3.0
 
 #: Expected photons of what is no crystal of interest from which it is there.
 _VISIBLE: Final = 8.0
+
+#: Most frames of an experiment that are looked through for some that show it: grains of salt are
+#: seldom turned so that they diffract.
+_LOOKED_AT: Final = 96
+
+#: Share of the frames of crystals alone whose candidates are scattered in training.
+_SCATTERED: Final = 0.25
+
+#: Share of the frames that lose candidates in training, and significance of one that stays.
+_THINNED: Final = 0.5
+_SURE: Final = 7.0
+
+#: Expected photons of a crystal in a peak that is its own.
+_HARDLY: Final = 0.5
 
 #: Half the side of the square around a peak that says whose photons it has, px.
 _AROUND: Final = 2
@@ -75,7 +91,7 @@ class FrameSet(NamedTuple):
     p_value
         The finder's; float64.
     own_p_value
-        The same without the peaks that are ice's, salt's or the precipitant's; float64.
+        That of the best peak that is the crystal's; float64.
     oracle
         Log likelihood ratio of the crystal, all known; float32.
     kind
@@ -125,8 +141,9 @@ class FrameBatches:
     def epoch(self, seed: int | None) -> Iterator[Batch]:
         """Go through the frames once.
 
-        When shuffled, each is turned at random around the beam, and its camera length is a little
-        off.
+        When shuffled, each is turned at random around the beam, its camera length is a little off,
+        some have lost some of their candidates, as of weaker crystals and fewer grains, and those
+        of some crystals are scattered over the detector: not all crystals are best near the beam.
         """
         order = np.arange(len(self.frames.label))
         generator = np.random.default_rng(seed)
@@ -140,7 +157,44 @@ class FrameBatches:
                 batch["candidates"] = turn_candidates(batch["candidates"], turn.float())
                 off = generator.normal(1.0, _SPACING_ERROR, (len(part.label), 1))
                 batch["candidates"][:, :, 5] *= torch.from_numpy(off.astype(np.float32))
+                is_left = torch.from_numpy(_thinned(generator, part))
+                batch["candidates"] = batch["candidates"] * is_left.unsqueeze(2)
+                _scatter(generator, batch)
             yield batch
+
+
+def _thinned(generator: np.random.Generator, frames: FrameSet) -> npt.NDArray[np.float32]:
+    """Return which candidates are left of frames, (n, 64), 1 or 0; of each one that is sure."""
+    shape = frames.candidates.shape[:2]
+    is_sure = frames.candidates[:, :, 0] < -_SURE
+    # Crystals beside other things stay: else what is left may be the others alone.
+    may_lose = (frames.label == ARTEFACT) | ((frames.label == HIT) & ~frames.flags.any(axis=1))
+    may_lose &= is_sure.any(axis=1) & (generator.random(shape[0]) < _THINNED)
+    loss = generator.uniform(0.0, 1.0, shape[0]) * may_lose
+    is_left = generator.random(shape) >= loss[:, None]
+    kept = np.argmax(generator.random(shape) * is_sure, axis=1)
+    is_left[np.arange(shape[0]), kept] = True
+    return np.asarray(is_left, np.float32)
+
+
+def _scatter(generator: np.random.Generator, batch: Batch) -> None:
+    """Move the candidates of some frames of crystals alone to anywhere on the detector."""
+    candidates = batch["candidates"]
+    is_moved = (batch["label"] == HIT) & ~batch["flags"].any(dim=1)
+    is_moved &= torch.from_numpy(generator.random(len(candidates)) < _SCATTERED)
+    radius = torch.hypot(candidates[:, :, 3], candidates[:, :, 4])
+    reach = radius.amax(dim=1, keepdim=True)
+    area = torch.from_numpy(generator.random(radius.shape, np.float32))
+    # Spacings go with one over the distance from the beam, nearly.
+    factor = reach * torch.sqrt(area) / radius.clamp(min=1.0)
+    factor = torch.where(is_moved[:, None] & (radius > 0.0), factor, torch.ones_like(factor))
+    candidates[:, :, 3:6] *= factor.unsqueeze(2)
+
+
+def trained_on(left_out: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the kinds of frames and the salts to train on when some are left out."""
+    kinds = tuple(kind for kind in TRAINED_KINDS if kind not in left_out)
+    return kinds, tuple(name for name in SALT_NAMES if name not in left_out)
 
 
 def load_for_training(path: Path) -> PeakRunner:
@@ -210,9 +264,30 @@ def simulate_frames(
         )
         source = FrameSource(settings)
         flags = np.random.default_rng((experiment, 3)).random(_FRAMES) < hits
-        found = source.block(0, flags.tolist())
+        numbers = _chosen_numbers(source.simulator)
+        found = source.search(
+            [
+                source.simulator.frame(frame, with_crystal=is_hit)
+                for frame, is_hit in zip(numbers, flags.tolist(), strict=True)
+            ]
+        )
         sets.append(describe_frames(source, found, kind, peak))
     return FrameSet(*(np.concatenate(arrays) for arrays in zip(*sets, strict=True)))
+
+
+def _chosen_numbers(simulator: PatternSimulator) -> list[int]:
+    """Return the first frames of a run that show what is no crystal, and others if too few do."""
+    negatives = simulator.settings.negatives
+    if not max(negatives.ice_spots, negatives.salt, negatives.peg):
+        return list(range(_FRAMES))
+    shown: list[int] = []
+    for number in range(_LOOKED_AT):
+        if simulator.impostor_photons(number) > _VISIBLE:
+            shown.append(number)
+        if len(shown) == _FRAMES:
+            break
+    others = (number for number in range(_LOOKED_AT) if number not in shown)
+    return [*shown, *islice(others, _FRAMES - len(shown))]
 
 
 def describe_frames(
@@ -228,12 +303,9 @@ def describe_frames(
     rows = [describe_frame(*both) for both in zip(frames, weighed, strict=True)]
     patterns = [frame.pattern for frame in found]
     flags = np.array([_flags(frame, kind) for frame in found], np.float32)
-    own = [
-        _own_evidence(one, frame, after, n_pixels)
-        for one, frame, after in zip(found, frames, weighed, strict=True)
-    ]
+    own = [_own_p_value(*parts) for parts in zip(found, frames, weighed, strict=True)]
     labels = [
-        _label(frame, kind, there, one.evidence, left)
+        _label(frame, kind, there, one.evidence.p_value, left)
         for frame, there, one, left in zip(found, flags, weighed, own, strict=True)
     ]
     return FrameSet(
@@ -242,7 +314,7 @@ def describe_frames(
         label=np.array(labels, np.int64),
         flags=flags,
         p_value=np.array([one.evidence.p_value for one in weighed]),
-        own_p_value=np.array([left.p_value for left in own]),
+        own_p_value=np.array(own),
         oracle=np.array([pattern.oracle_llr for pattern in patterns], np.float32),
         kind=np.full(len(found), FRAME_KINDS.index(kind), np.int64),
     )
@@ -260,21 +332,18 @@ def _flags(found: FoundFrame, kind: str) -> list[float]:
     ]
 
 
-def _own_evidence(
-    found: FoundFrame, frame: SearchedFrame, weighed: WeighedFrame, n_pixels: float
-) -> Evidence:
-    """Return the evidence without the peaks that have more photons of an impostor's than not."""
+def _own_p_value(found: FoundFrame, frame: SearchedFrame, weighed: WeighedFrame) -> float:
+    """Return the p-value of the best peak that has more photons of the crystal than others'."""
     pattern = found.pattern
-    if not len(pattern.impostors.index):
-        return weighed.evidence
     shape = -1, found.pattern_width
     impostors, crystals = (
         box_sums(image.dense().reshape(shape), frame.peaks)
         for image in (pattern.impostors, pattern.bragg_expected)
     )
-    is_impostor = (impostors > 0.5) & (impostors > crystals) & ~weighed.is_artefact
-    scores = frame.peaks["log_likelihood_ratio"][is_impostor]
-    return without_artefacts(weighed.evidence, scores, n_pixels)
+    is_own = (crystals > _HARDLY) & (crystals > impostors) & ~weighed.is_artefact
+    # Those behind the first few a model does not hear of.
+    own = frame.peaks["p_value"][:MOST_CANDIDATES][is_own[:MOST_CANDIDATES]]
+    return float(own.min(initial=1.0))
 
 
 def box_sums(image: npt.NDArray[np.float32], peaks: PeakArray) -> npt.NDArray[np.float64]:
@@ -290,15 +359,17 @@ def _label(
     found: FoundFrame,
     kind: str,
     flags: npt.NDArray[np.float32],
-    evidence: Evidence,
-    own: Evidence,
+    p_value: float,
+    own_p_value: float,
 ) -> int:
-    has_impostors = bool(flags[:3].any())
+    has_impostors = bool(flags.any())
     if found.pattern.is_hit:
-        # Nobody can tell it, or not beside the impostors.
-        is_hidden = has_impostors and own.p_value > CALLED_AT
+        # Nobody can tell it, or not beside what else is there.
+        is_hidden = has_impostors and own_p_value > CALLED_AT
         is_faint = found.pattern.oracle_llr < _UNDETECTABLE
         return NEITHER if is_faint or is_hidden else HIT
-    # Something is there that is no crystal, or sick pixels that are taken for something.
-    is_sick = kind in _SICK and evidence.p_value <= CALLED_AT
-    return ARTEFACT if has_impostors or is_sick else BLANK
+    if flags[:3].any() or (flags[3] and p_value <= CALLED_AT):
+        return ARTEFACT
+    # Sick pixels that are taken for something are the peak model's business: lists of candidates
+    # tell them from faint spots no better than chance.
+    return NEITHER if kind in _SICK and p_value <= CALLED_AT else BLANK

@@ -7,16 +7,22 @@ from functools import cache
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from cxlsfind.sim.crystals.atoms import load_gemmi, space_group
 from cxlsfind.sim.crystals.cell import UnitCell
-from cxlsfind.sim.crystals.reflections import Crystal, half_sphere
+from cxlsfind.sim.crystals.reflections import Crystal, half_sphere, inverse_d
 from cxlsfind.sim.crystals.wilson import WilsonRecipe, wilson_crystal
 
 #: Resolution of the lists, metres: no detector sees more of the faintest spots.
 _D_MIN_M: Final = 1.1e-10
 #: B factor of all atoms, square angstrom: that of salts at room temperature, roughly.
 _B_FACTOR: Final = 1.5
+#: Relative distance of lines that are told apart, and their least strength over the strongest.
+_LINE_WIDTH: Final = 0.003
+_FAINTEST_LINE: Final = 0.01
+#: Salts have few lines of wider spacings than this, angstrom.
+_FEW_LINES: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +145,23 @@ def load_salt(name: str) -> Crystal:
     factors = [calculator.calculate_sf_from_small_structure(structure, h) for h in hkl.tolist()]
     intensity = np.abs(np.array(factors)) ** 2
     return Crystal(name, box, hkl, intensity.astype(np.float32), f"atoms, {salt.group}")
+
+
+def salt_lines(name: str, d_min: float) -> npt.NDArray[np.float64]:
+    """Return the spacings of the powder lines of a salt that stand out, angstrom, falling.
+
+    Lines nearer than 0.3 % are one. Those of less than a hundredth of the strongest are left out,
+    but where lines are so few that none needs to be.
+
+    Parameters
+    ----------
+    d_min
+        The finest spacing, angstrom.
+    """
+    crystal = load_salt(name)
+    spacing = 1e10 / inverse_d(crystal.cell, crystal.hkl)
+    line = np.cumsum(np.diff(np.log(spacing), prepend=np.log(spacing[0])) < -_LINE_WIDTH)
+    strength = np.bincount(line, crystal.intensity * spacing**2)
+    middle = np.bincount(line, spacing) / np.bincount(line)
+    stands_out = (strength >= _FAINTEST_LINE * strength.max()) | (middle > _FEW_LINES)
+    return np.asarray(middle[stands_out & (strength > 0.0) & (middle > d_min)])
