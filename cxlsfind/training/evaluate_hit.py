@@ -47,6 +47,9 @@ FloatArray = npt.NDArray[np.float64]
 #: Orientations that a search for a known cell tries: what limit B pays for not knowing its own.
 _ORIENTATIONS: Final = 1e8
 
+#: Shares of the crystals that limits may cost.
+_GIVEN_AWAY: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2)
+
 _ORACLE_EDGES: Final = (3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e9)
 _BACKGROUND_EDGES: Final = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
@@ -79,6 +82,7 @@ def evaluate_hit(model: nn.Module, state: dict[str, Any], *, frames: int) -> lis
     return [
         Section("Model", figures=(("hit_model", draw_model(model, title="hit model")),)),
         _by_kind(tested, found, kept, limits),
+        _trade(tested, found, artefact),
         *_never_trained_on(model, state, limits, frames // 2),
         _flags(tested, verdict.flags.double().numpy()),
         _limits(tested, found, kept),
@@ -99,6 +103,33 @@ def _by_kind(
         f"called hits: {rate(found[blanks])} by the finder, {rate(kept[blanks])} with the model."
     )
     return Section("Frames called hits", (note,), (_kinds_table("", tested, found, kept),))
+
+
+def _trade(tested: FrameSet, found: npt.NDArray[np.bool_], artefact: FloatArray) -> Section:
+    """Return what other limits would let pass, by how many hits they give away."""
+    is_hit, is_artefact = found & (tested.label == HIT), found & (tested.label == ARTEFACT)
+    is_alone = ~tested.flags.any(axis=1)
+    rows = []
+    for share in _GIVEN_AWAY:
+        limit = float(np.quantile(artefact[is_hit & is_alone], 1.0 - share))
+        lost, passed = artefact > limit, artefact <= limit
+        by_flag = [
+            str(rate(passed[is_artefact & (tested.flags[:, number] > 0.0)]))
+            for number in range(len(FRAME_FLAGS))
+        ]
+        rows.append(
+            (
+                f"{share:g}",
+                f"{limit:.2f}",
+                str(rate(lost[is_hit & ~is_alone])),
+                str(rate(passed[is_artefact])),
+                *by_flag,
+            )
+        )
+    header = ("crystals alone given away", "limit", "crystals beside others lost",
+              "artefacts that pass", *FRAME_FLAGS)  # fmt: skip
+    note = "Of frames that the finder calls hits."
+    return Section("Other limits", (note,), (Table("What they cost", header, tuple(rows)),))
 
 
 def _kinds_table(

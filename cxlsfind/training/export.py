@@ -42,7 +42,7 @@ class ParityError(CxlsfindError):
 
 
 def export_checkpoint(
-    folder: Path, path: Path, command: str, *, n_patches: int = 16000, n_frames: int = 512
+    folder: Path, path: Path, command: str, *, n_patches: int = 16000, n_frames: int = 1280
 ) -> tuple[Card, float]:
     """Export what a training left in a folder.
 

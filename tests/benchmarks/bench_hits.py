@@ -29,7 +29,14 @@ from pooled_limit import PooledLimit
 from scipy.stats import beta
 
 #: Mean photons per reflection that independent cells need, by background and number of spots.
-CELLS = {(0.01, 30): 1.70, (0.1, 30): 3.43, (0.1, 100): 2.06, (1.0, 100): 5.2}
+CELLS = {
+    (0.01, 30): 1.70,
+    (0.1, 30): 3.43,
+    (0.1, 100): 2.06,
+    (1.0, 100): 5.2,
+    (0.001, 30): 0.98,
+    (0.001, 100): 0.50,
+}
 
 FACTORS = np.array([0.75, 0.87, 1.0, 1.15, 1.35])
 FPR = 1e-3

@@ -149,7 +149,7 @@ class Ours:
 
 
 def _load_hit_model(folder: Path) -> HitRunner:
-    data = DataDescription("uint16", PIXEL_M, PHOTON_ENERGY_EV, None)
+    data = DataDescription("uint16", PIXEL_M, PHOTON_ENERGY_EV, math.inf)
     runner = HitRunner(folder / "hit.pt", data, torch.device("cpu"))
     if runner.needs_peak_model:
         raise SystemExit(f"{folder}: the hit model wants a peak model in front of it")
