@@ -18,8 +18,8 @@ from cxlsfind.models.runtime import choose_device
 from cxlsfind.sim.crystals.salts import SALT_NAMES
 from cxlsfind.training.batches import Batches, PatchBatches, TreeBatches
 from cxlsfind.training.conditions import FRAME_KINDS
+from cxlsfind.training.hit_batches import FrameBatches
 from cxlsfind.training.hit_data import (
-    FrameBatches,
     load_for_training,
     simulate_frames,
     trained_on,

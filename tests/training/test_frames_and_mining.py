@@ -14,19 +14,18 @@ from cxlsfind.records import PEAK_DTYPE
 from cxlsfind.sim.detector import Detector
 from cxlsfind.training.conditions import FRAME_KINDS, draw_settings
 from cxlsfind.training.frames import FrameSource
+from cxlsfind.training.hit_batches import FrameBatches, turn_candidates
 from cxlsfind.training.hit_data import (
     ARTEFACT,
     BLANK,
     CALLED_AT,
     HIT,
     NEITHER,
-    FrameBatches,
     FrameSet,
     box_sums,
     describe_frames,
     simulate_frames,
     trained_on,
-    turn_candidates,
 )
 from cxlsfind.training.hit_task import HitTask
 from cxlsfind.training.loop import test as score
