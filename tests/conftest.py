@@ -87,11 +87,12 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     import torch
 
     from cxlsfind.models.card import COUNT_TYPES, Card
-    from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES, HitModel
+    from cxlsfind.models.hit import CANDIDATE_COLUMNS, FRAME_COLUMNS, MOST_CANDIDATES
     from cxlsfind.models.likelihood import LikelihoodRatio
     from cxlsfind.models.peak import PeakModel
     from cxlsfind.records import PEAK_CLASSES
     from cxlsfind.training.export import export_model
+    from cxlsfind.training.hit_task import HitTask
     from cxlsfind.training.patches import LEVELS, find_thresholds
     from cxlsfind.training.tables import spot_tables
 
@@ -132,7 +133,7 @@ def make_models(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     ) -> Path:
         folder = tmp_path_factory.mktemp("models")
         torch.manual_seed(2)
-        peak, hit = PeakModel(tables, scores), HitModel()
+        peak, hit = PeakModel(tables, scores), HitTask().build()
         with torch.no_grad():
             # Of what is no spot, only extended things may be all that there is in a frame.
             row = PEAK_CLASSES.index("extended") - 1

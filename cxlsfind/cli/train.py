@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         dest="left_out",
         metavar="KIND",
         nargs="*",
-        help="nuisances never trained on (default: glitch)",
+        help="nuisances, or kinds of frames and salts, never trained on (default: glitch)",
     )
     data("--start", metavar="DIR", type=Path, help="start from the weights of this training")
     data("--mine", metavar="N", type=int, help="frames to look for what fools the model of --start")

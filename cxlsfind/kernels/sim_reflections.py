@@ -84,12 +84,13 @@ def select_reflections(
             break
         ratio = square / (2.0 * abs(z) * band.wavenumber)
         width = math.sqrt(band.angle**2 * across + band.node**2) / abs(z)
-        # Logarithms are dear: 1 + x <= exp(x) <= 1 / (1 - x) leave few reflections.
+        # Logarithms are dear: 1 + x <= exp(x) leaves few reflections. Where they are wide, which is
+        # where q hardly points along the beam, the excitation error itself decides.
         bottom, top = band.low - REACH * width, band.high + REACH * width
-        if ratio < 1.0 + bottom or ratio * (1.0 - top) > 1.0:
+        if ratio < 1.0 + bottom or ratio > 1.0 + top:
             continue
         value = math.log(ratio)
-        if value < bottom or value > top:
+        if value < bottom:
             continue
         if n == row.shape[0]:
             break

@@ -7,12 +7,16 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import pdtrc
 
 from cxlsfind.models.hit import CANDIDATE_COLUMNS, MOST_CANDIDATES
 from cxlsfind.records import PeakArray
 
 #: Spots that the finder's pooled likelihood ratio expects of a hit.
 EXPECTED_SPOTS: Final = 50.0
+
+#: Numbers of peaks that are looked at for more than chance brings.
+_RANKS: Final = 2 ** np.arange(8)
 
 #: Expected numbers and probabilities below this are all the same.
 _SMALLEST = 1e-30
@@ -89,25 +93,37 @@ class Evidence(NamedTuple):
 
 
 def without_artefacts(
-    evidence: Evidence, scores: npt.NDArray[np.float64], n_pixels: float
+    evidence: Evidence,
+    scores: npt.NDArray[np.float64],
+    left: npt.NDArray[np.float64],
+    n_pixels: float,
 ) -> Evidence:
-    """Return the evidence of a frame when some of its candidates turn out to be no spots.
+    """Return the evidence of a frame when some of its peaks turn out to be no spots.
 
     Each takes away what it gave: ``log(1 + s (e^score - 1))`` with s the share of pixels that spots
-    are expected on. The p-value grows at least as fast.
+    are expected on. The p-value grows at least as fast. But many artefacts, and what is around
+    them, do not undo what the other peaks say by themselves: so many, and so significant, are as
+    rare as the most surprising number of them is, times the numbers that are looked at. A Bayes
+    factor above 1 / p is none.
 
     Parameters
     ----------
     scores
-        Log likelihood ratios of the candidates that are no spots.
+        Log likelihood ratios of the peaks that are no spots.
+    left
+        False peaks expected per frame at or above each of the others that are reported.
     n_pixels
         Usable pixels.
     """
     share = EXPECTED_SPOTS / n_pixels
     gains = np.logaddexp(math.log1p(-share), np.asarray(scores, np.float64) + math.log(share))
     lost = float(np.maximum(gains, 0.0).sum())
-    log_p = min(0.0, math.log(max(evidence.p_value, _SMALLEST)) + lost)
-    return Evidence(evidence.log_bayes_factor - lost, math.exp(log_p))
+    log_p = math.log(max(evidence.p_value, _SMALLEST)) + lost
+    ranks = _RANKS[len(left) >= _RANKS]
+    chances = pdtrc(ranks - 1, np.sort(left)[ranks - 1])
+    surprise = len(_RANKS) * float(chances.min(initial=1.0))
+    log_p = min(0.0, log_p, math.log(max(surprise, evidence.p_value, _SMALLEST)))
+    return Evidence(min(evidence.log_bayes_factor - lost, -log_p), math.exp(log_p))
 
 
 def expected_false(peaks: PeakArray) -> npt.NDArray[np.float64]:

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cxlsfind.models.cutting import Patches, join_patches
-from cxlsfind.models.hit_inputs import Evidence, HitInputs, hit_inputs, without_artefacts
+from cxlsfind.models.hit_inputs import (
+    Evidence,
+    HitInputs,
+    expected_false,
+    hit_inputs,
+    without_artefacts,
+)
 from cxlsfind.models.peak_runner import PeakRunner, Verdicts
 from cxlsfind.records import PeakArray
 
@@ -95,7 +101,8 @@ def weigh_frame(frame: SearchedFrame, verdicts: Verdicts | None, n_pixels: float
     evidence = frame.evidence
     if is_artefact.any():
         scores = frame.peaks["log_likelihood_ratio"][is_artefact]
-        evidence = without_artefacts(evidence, scores, n_pixels)
+        left = expected_false(frame.peaks[: frame.n_peaks][~is_artefact[: frame.n_peaks]])
+        evidence = without_artefacts(evidence, scores, left, n_pixels)
     return WeighedFrame(is_artefact, evidence, verdicts)
 
 

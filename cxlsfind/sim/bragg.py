@@ -8,11 +8,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from cxlsfind.geometry.model import Panel
 from cxlsfind.kernels.sim_panels import PanelGrid
 from cxlsfind.kernels.sim_spots import Ramp, SpotShapes, deposit_spots
 from cxlsfind.sim.background.profile import Sample
 from cxlsfind.sim.beam import Beam
-from cxlsfind.sim.laue import Lattice, LaueCamera, Reflections
+from cxlsfind.sim.crystals.reflections import Crystal
+from cxlsfind.sim.laue import Lattice, LaueCamera, Reflections, turn_anyhow
 from cxlsfind.sim.panels import PixelTables
 from cxlsfind.sim.readout import Readout
 from cxlsfind.sim.settings import PatternSettings
@@ -30,14 +32,12 @@ def draw_lattices(rng: np.random.Generator, settings: PatternSettings) -> tuple[
     """Draw the crystals of a frame: how many, how large, where and how they lie."""
     lattices = []
     for _ in range(1 + int(rng.poisson(settings.lattices - 1.0))):
-        # Normal in four dimensions has no direction: so have the turns.
-        w, x, y, z = rng.standard_normal(4)
-        length = math.sqrt(w * w + x * x + y * y + z * z)
+        orientation = turn_anyhow(rng)
         size = math.exp(settings.size_spread * rng.standard_normal())
         offset = settings.offset_m * rng.standard_normal(2)
         lattices.append(
             Lattice(
-                orientation=(w / length, x / length, y / length, z / length),
+                orientation=orientation,
                 size_m=settings.crystal_size_m * size,
                 offset_m=(float(offset[0]), float(offset[1])),
                 mosaicity_rad=settings.mosaicity_rad,
@@ -51,17 +51,24 @@ class BraggScattering:
 
     Parameters
     ----------
-    settings
-        What the frames look like.
+    crystal
+        Kind of crystal.
+    panels
+        Of the detector.
     q_limit
-        Largest |q| that the detector sees, per metre.
+        Largest |q| that it sees, per metre.
     """
 
     def __init__(
-        self, settings: PatternSettings, q_limit: float, tables: PixelTables, readout: Readout
+        self,
+        crystal: Crystal,
+        panels: tuple[Panel, ...],
+        q_limit: float,
+        tables: PixelTables,
+        readout: Readout,
     ) -> None:
-        self._camera = LaueCamera(settings.crystal, q_limit)
-        self._panels = settings.detector.panels
+        self._camera = LaueCamera(crystal, q_limit)
+        self._panels = panels
         self._tables = tables
         self._readout = readout
 

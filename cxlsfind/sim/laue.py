@@ -11,6 +11,7 @@ Divergence, mosaicity and the size of the crystal blur the reflection's waveleng
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -66,6 +67,14 @@ class Lattice:
     def node_sigma(self) -> float:
         """Standard deviation of the nodes of the reciprocal lattice, per metre."""
         return _NODE_FWHM / self.size_m / FWHM
+
+
+def turn_anyhow(rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """Draw an orientation, all alike, as a unit quaternion (w, x, y, z)."""
+    # Normal in four dimensions has no direction: so have the turns.
+    w, x, y, z = rng.standard_normal(4).tolist()
+    length = math.sqrt(w * w + x * x + y * y + z * z)
+    return w / length, x / length, y / length, z / length
 
 
 @dataclass(frozen=True, slots=True, eq=False)

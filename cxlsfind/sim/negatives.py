@@ -1,7 +1,7 @@
 """What looks like diffraction and is no crystal of interest: ice, salt, precipitant.
 
-Fine powders make smooth rings, a part of the background; coarse ones rings of spots; salt makes
-few spots, and strong ones.
+Fine powders make smooth rings, a part of the background; coarse ones rings of spots. Salt is grains
+of a kind, crystals like those of interest, but of a small cell: few spots, and strong ones.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from cxlsfind.kernels.sim_spots import SpotShapes
 from cxlsfind.sim.background.profile import Sample
 from cxlsfind.sim.background.rings import POWDERS
 from cxlsfind.sim.beam import polarisation_factor
+from cxlsfind.sim.crystals.salts import SALT_NAMES
+from cxlsfind.sim.laue import Lattice, turn_anyhow
 from cxlsfind.sim.panels import land
 from cxlsfind.units import wavelength_m
 
@@ -31,7 +33,7 @@ class Negative(IntFlag):
 
     ICE_RING = 1  #: smooth rings of ice
     ICE_SPOTS = 2  #: spots on the rings of ice
-    SALT = 4  #: few strong spots
+    SALT = 4  #: grains of salt
     PEG = 8  #: spotty rings of the precipitant
 
 
@@ -39,32 +41,45 @@ class Negative(IntFlag):
 class NegativeSettings:
     """How often frames hold what looks like diffraction; shares of the frames, hits or not.
 
+    Parameters
+    ----------
+    ice_rings, ice_spots, salt, peg
+        The shares.
+    salts
+        Which salts there are, by their names; each as often as the others.
+
     Raises
     ------
     UsageError
-        A share is not from 0 to 1.
+        A share is not from 0 to 1, or a salt is unknown.
     """
 
     ice_rings: float = 0.0
     ice_spots: float = 0.0
     salt: float = 0.0
     peg: float = 0.0
+    salts: tuple[str, ...] = SALT_NAMES
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
         for name in ("ice_rings", "ice_spots", "salt", "peg"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise UsageError(f"the share of {name} is {getattr(self, name)}: expected 0 to 1")
+        if not self.salts or not set(self.salts) <= set(SALT_NAMES):
+            known = ", ".join(SALT_NAMES)
+            raise UsageError(f"the salts are {', '.join(self.salts)}: expected some of {known}")
 
 
 #: Thickness of ice and precipitant in the beam, metres, evenly in the logarithm.
 _POWDER_M: Final = (1e-6, 30e-6)
 #: Crystallites that show in a ring of spots, on average, evenly in the logarithm.
 _CRYSTALLITES: Final = (3.0, 300.0)
-#: Further spots of salt beside the first, on average; photons of each over those of the beam.
-_SALT_SPOTS: Final = 3.0
-_SALT_SHARE: Final = (3e-7, 3e-4)
-#: Width of all these spots (one sigma), px, and relative scatter of their spacings.
+#: Grains of salt in or near the beam, on average, their edges, metres, and the full width at half
+#: maximum of the orientations of their blocks, rad; all evenly in the logarithm.
+_GRAINS: Final = (1.0, 100.0)
+_GRAIN_M: Final = (1e-6, 50e-6)
+_GRAIN_MOSAICITY_RAD: Final = (3e-4, 1e-2)
+#: Width of the spots of powders (one sigma), px, and relative scatter of their spacings.
 _SIGMA_PX: Final = (0.4, 1.2)
 _SPACING_SIGMA: Final = 0.003
 
@@ -80,18 +95,22 @@ class Impostors:
     powders
         Fine powders in the beam, by name, with their thickness in metres.
     directions
-        Where spots go, shape (n, 3).
+        Where the spots of powders go, shape (n, 3).
     photons
-        Expected photons of each spot.
+        Expected photons of each of these.
+    salt, grains
+        Which salt there is, empty for none, and its crystals.
     """
 
     kinds: Negative
     powders: tuple[tuple[str, float], ...]
     directions: FloatArray
     photons: FloatArray
+    salt: str
+    grains: tuple[Lattice, ...]
 
     def shapes(self, rng: np.random.Generator, grid: PanelGrid) -> SpotShapes:
-        """Return the spots that meet a panel, as round ones of random width."""
+        """Return the spots of powders that meet a panel, as round ones of random width."""
         landing = land(grid, self.directions, margin_px=8.0)
         number = len(landing.row)
         sigma = rng.uniform(*_SIGMA_PX, number)
@@ -117,7 +136,7 @@ def draw_impostors(
     settings: NegativeSettings,
     sample: Sample,
     polarisation: float,
-    reach: float,
+    beam_radius_m: float,
 ) -> Impostors:
     """Draw what a frame holds.
 
@@ -125,12 +144,13 @@ def draw_impostors(
     ----------
     sample
         What the beam goes through beside.
-    reach
-        Largest tangent of the angle with the beam that the detector sees.
+    beam_radius_m
+        Grains of salt lie as far from the middle of the beam (one sigma).
     """
     kinds = Negative(0)
     powders: list[tuple[str, float]] = []
     spots: list[tuple[FloatArray, FloatArray]] = []
+    salt, grains = "", tuple[Lattice, ...]()
     lucky = rng.random(4) < (settings.ice_rings, settings.ice_spots, settings.salt, settings.peg)
     amounts = _between(rng, _POWDER_M, 3)
     if lucky[0]:
@@ -141,14 +161,14 @@ def draw_impostors(
         spots.append(_powder_spots(rng, "ice", float(amounts[1]), sample))
     if lucky[2]:
         kinds |= Negative.SALT
-        spots.append(_salt_spots(rng, sample, reach))
+        salt, grains = str(rng.choice(settings.salts)), _draw_grains(rng, beam_radius_m)
     if lucky[3]:
         kinds |= Negative.PEG
         spots.append(_powder_spots(rng, "peg", float(amounts[2]), sample))
     directions = np.concatenate([np.zeros((0, 3)), *(where for where, _ in spots)])
     photons = np.concatenate([np.zeros(0), *(strength for _, strength in spots)])
     photons *= polarisation_factor(directions, polarisation)
-    return Impostors(kinds, tuple(powders), directions, photons)
+    return Impostors(kinds, tuple(powders), directions, photons, salt, grains)
 
 
 def _powder_spots(
@@ -190,13 +210,15 @@ def _line_photons(sample: Sample, name: str, thickness_m: float, sine: float) ->
     return float(np.trapezoid(ring * 2.0 * math.pi * tangent, tangent))
 
 
-def _salt_spots(
-    rng: np.random.Generator, sample: Sample, reach: float
-) -> tuple[FloatArray, FloatArray]:
-    number = 1 + int(rng.poisson(_SALT_SPOTS))
-    # Small cells have no reflections near the beam.
-    tangent = reach * np.sqrt(rng.uniform(0.09, 1.0, number))
-    return _around(rng, tangent), sample.photons * _between(rng, _SALT_SHARE, number)
+def _draw_grains(rng: np.random.Generator, beam_radius_m: float) -> tuple[Lattice, ...]:
+    number = 1 + int(rng.poisson(_between(rng, _GRAINS, 1)[0]))
+    sizes = _between(rng, _GRAIN_M, number)
+    mosaicity = float(_between(rng, _GRAIN_MOSAICITY_RAD, 1)[0])
+    offsets = beam_radius_m * rng.standard_normal((number, 2))
+    return tuple(
+        Lattice(turn_anyhow(rng), size, (x, y), mosaicity)
+        for size, (x, y) in zip(sizes.tolist(), offsets.tolist(), strict=True)
+    )
 
 
 def _around(rng: np.random.Generator, tangent: FloatArray) -> FloatArray:

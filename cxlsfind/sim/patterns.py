@@ -13,9 +13,12 @@ from cxlsfind.kernels.sim_panels import PanelGrid
 from cxlsfind.kernels.sim_spots import Ramp
 from cxlsfind.sim.background.frame import FrameBackground, profile_photons
 from cxlsfind.sim.background.profile import Sample, round_profile
+from cxlsfind.sim.beam import Beam
 from cxlsfind.sim.bragg import BraggScattering, SpotPainter, draw_lattices, spot_pixels_of
 from cxlsfind.sim.conditions import REACH, Conditions, draw_conditions
-from cxlsfind.sim.negatives import draw_impostors
+from cxlsfind.sim.crystals.reflections import Crystal
+from cxlsfind.sim.crystals.salts import load_salt
+from cxlsfind.sim.negatives import Impostors, draw_impostors
 from cxlsfind.sim.panels import PixelTables, beam_position, farthest_tangent, panel_grid, shift_to
 from cxlsfind.sim.pattern import Pattern
 from cxlsfind.sim.randomness import Use, stream
@@ -55,7 +58,9 @@ class PatternSimulator:
         shortest = wavelength_m(highest) * math.exp(-float(spectrum.nodes[-1]))
         q_limit = 2.0 * math.sin(0.5 * math.atan(self._reach)) / shortest
         self._ramp = Ramp(spectrum.nodes, spectrum.density)
-        self._scattering = BraggScattering(settings, q_limit, self._tables, self.readout)
+        self._q_limit = q_limit
+        self._scattering = self._scattering_of(settings.crystal)
+        self._salts: dict[str, BraggScattering] = {}
         self._painter = SpotPainter(self.readout)
         mean = settings.background.mean
         self._factor = 1.0 if mean is None else mean / self._average_background()
@@ -80,17 +85,13 @@ class PatternSimulator:
         shift_m = now.shift_m(settings, self.shift_m)
         grid = self._grid(shift_m)
         sample = now.make_sample(settings, self._factor)
-        rng = stream(seed, Use.NEGATIVES, number)
-        impostors = draw_impostors(
-            rng, settings.negatives, sample, settings.polarisation, self._reach
-        )
-        false = self._painter.paint([impostors.shapes(rng, grid)], _WHITE, grid)
+        beam = now.make_beam(settings)
+        impostors, false = self._impostors(number, beam, sample, grid)
         sample = replace(sample, powders=impostors.powders)
         background = self._background(now, sample, grid)
 
         crystals = stream(seed, Use.LATTICES, number)
         lattices = draw_lattices(crystals, settings) if with_crystal else ()
-        beam = now.make_beam(settings)
         spots, shapes = self._scattering.spots(lattices, beam, sample, grid)
         bragg = self._painter.paint(shapes, self._ramp, grid)
         spots["background"] = background.at(spot_pixels_of(spots, settings.detector.shape[1]))
@@ -122,6 +123,18 @@ class PatternSimulator:
             oracle_llr=_oracle(counts, bragg, false, background),
         )
 
+    def impostor_photons(self, number: int) -> float:
+        """Return the expected photons of spots that are no crystal's in frame ``number``.
+
+        The frame itself is not made.
+        """
+        settings = self.settings
+        now = draw_conditions(stream(settings.seed, Use.CONDITIONS, number))
+        sample = now.make_sample(settings, self._factor)
+        grid = self._grid(now.shift_m(settings, self.shift_m))
+        _, false = self._impostors(number, now.make_beam(settings), sample, grid)
+        return float(false.value.sum(dtype=np.float64))
+
     def spot_list(self, number: int) -> SpotArray:
         """Return the spots of frame ``number`` with its crystals, without making the frame.
 
@@ -149,6 +162,30 @@ class PatternSimulator:
             lattices, now.make_beam(settings), sample, grid
         )
         return density * settings.bandwidth, photons
+
+    def _impostors(
+        self, number: int, beam: Beam, sample: Sample, grid: PanelGrid
+    ) -> tuple[Impostors, SparseImage[np.float32]]:
+        """Return what is no crystal of interest in a frame, and its spots' expected counts."""
+        settings = self.settings
+        rng = stream(settings.seed, Use.NEGATIVES, number)
+        drawn = draw_impostors(
+            rng, settings.negatives, sample, settings.polarisation, settings.beam_radius_m
+        )
+        image = self._painter.paint([drawn.shapes(rng, grid)], _WHITE, grid)
+        if drawn.salt:
+            grains = self._salt(drawn.salt).spots(drawn.grains, beam, sample, grid)[1]
+            image = image.plus(self._painter.paint(grains, self._ramp, grid))
+        return drawn, image
+
+    def _salt(self, name: str) -> BraggScattering:
+        if name not in self._salts:
+            self._salts[name] = self._scattering_of(load_salt(name))
+        return self._salts[name]
+
+    def _scattering_of(self, crystal: Crystal) -> BraggScattering:
+        panels = self.settings.detector.panels
+        return BraggScattering(crystal, panels, self._q_limit, self._tables, self.readout)
 
     def _grid(self, shift_m: tuple[float, float]) -> PanelGrid:
         detector = self.settings.detector

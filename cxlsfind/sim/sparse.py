@@ -34,3 +34,10 @@ class SparseImage(Generic[Value]):
         result: npt.NDArray[Value] = np.zeros(self.n_pixels, self.value.dtype)
         result[self.index] = self.value
         return result
+
+    def plus(self, other: SparseImage[Value]) -> SparseImage[Value]:
+        """Return the sum of two images of the same size."""
+        index, place = np.unique(np.concatenate([self.index, other.index]), return_inverse=True)
+        value = np.zeros(len(index), self.value.dtype)
+        np.add.at(value, place, np.concatenate([self.value, other.value]))
+        return SparseImage(index, value, self.n_pixels)

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cxlsfind.models.likelihood import LikelihoodRatio, SpotTables
-from cxlsfind.training.hit_data import ARTEFACT, HIT, FrameSet
+from cxlsfind.training.hit_data import ARTEFACT, CALLED_AT, HIT, FrameSet
 from cxlsfind.training.judging import judge_arrays, judge_set
 from cxlsfind.training.null import PATCH_SIDE, draw_null, score_at_rate
 from cxlsfind.training.patches import FRAME_PIXELS, LEVELS, PatchSet
@@ -32,9 +32,6 @@ GIVEN_AWAY: Final = 0.029
 
 #: Spots that a limit is set with, for every weighted patch: with 64000 the share is good to 0.0007.
 SPOTS_PER_PATCH: Final = 4
-
-#: The finder calls a frame a hit at this p-value.
-CALLED_AT: Final = 1e-3
 
 
 def spot_limit(model: nn.Module, rates: RateTable, spots: PatchSet) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from cxlsfind.sim.background.settings import BackgroundSettings
 from cxlsfind.sim.crystals.catalogue import load_crystal
 from cxlsfind.sim.crystals.cell import UnitCell
 from cxlsfind.sim.crystals.reflections import Crystal
+from cxlsfind.sim.crystals.salts import SALT_NAMES
 from cxlsfind.sim.detector import Detector
 from cxlsfind.sim.negatives import NegativeSettings
 from cxlsfind.sim.patterns import PatternSettings
@@ -36,6 +37,7 @@ def draw_settings(
     background: tuple[float, float] = (1e-4, 3.0),
     crystal: Crystal | None = None,
     detector: Detector = SMALL_DETECTOR,
+    salts: tuple[str, ...] = SALT_NAMES,
 ) -> PatternSettings:
     """Return a random experiment.
 
@@ -49,6 +51,8 @@ def draw_settings(
         Range of its mean, photons per pixel.
     crystal
         Instead of one with a random cell and random intensities.
+    salts
+        Which salts there are.
     """
     generator = np.random.default_rng((seed, 20))
     energy_ev, clen_m = generator.uniform(5500.0, 12000.0), _log_uniform(generator, 0.08, 0.35)
@@ -93,6 +97,7 @@ def draw_settings(
             ice_spots=0.7 if has["ice"] else 0.0,
             salt=0.8 if has["salt"] else 0.0,
             peg=0.8 if has["peg"] else 0.0,
+            salts=salts,
         ),
         seed=seed,
     )

@@ -11,18 +11,23 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from cxlsfind.training.calibrate import CALLED_AT, artefact_odds
+from cxlsfind.records import FRAME_FLAGS
+from cxlsfind.sim.crystals.salts import SALT_NAMES
+from cxlsfind.training.calibrate import artefact_odds
 from cxlsfind.training.conditions import FRAME_KINDS
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
 from cxlsfind.training.hit_data import (
     ARTEFACT,
     BLANK,
+    CALLED_AT,
     FRAME_CLASSES,
     HIT,
     NEITHER,
+    TRAINED_KINDS,
     FrameSet,
     peak_of,
     simulate_frames,
+    trained_on,
 )
 from cxlsfind.training.reports import Section, Table
 from cxlsfind.training.scores import (
@@ -42,6 +47,9 @@ FloatArray = npt.NDArray[np.float64]
 #: Orientations that a search for a known cell tries: what limit B pays for not knowing its own.
 _ORIENTATIONS: Final = 1e8
 
+#: Shares of the crystals that limits may cost.
+_GIVEN_AWAY: Final = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2)
+
 _ORACLE_EDGES: Final = (3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 1e9)
 _BACKGROUND_EDGES: Final = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
@@ -54,13 +62,17 @@ def evaluate_hit(model: nn.Module, state: dict[str, Any], *, frames: int) -> lis
     state
         Its checkpoint.
     frames
-        Frames to score on, and half as many to set the limit of artefacts with.
+        Frames to score on, and half as many to set the limit of artefacts with; and as many as
+        these of kinds and salts that it was never trained on.
     """
     seed = state["seed"]
     peak = peak_of(state)
-    calibrating = simulate_frames(frames // 2, seed, Part.CALIBRATE, peak=peak)
+    kinds, salts = trained_on(state["notes"].get("left_out", ()))
+    calibrating = simulate_frames(
+        frames // 2, seed, Part.CALIBRATE, kinds=kinds, salts=salts, peak=peak
+    )
     limits = artefact_odds(model, calibrating)
-    tested = simulate_frames(frames, seed, Part.SCORE, peak=peak)
+    tested = simulate_frames(frames, seed, Part.SCORE, kinds=TRAINED_KINDS, peak=peak)
     with torch.inference_mode():
         verdict = model(torch.from_numpy(tested.candidates), torch.from_numpy(tested.frames))
     artefact = verdict.artefact.double().numpy()
@@ -70,6 +82,9 @@ def evaluate_hit(model: nn.Module, state: dict[str, Any], *, frames: int) -> lis
     return [
         Section("Model", figures=(("hit_model", draw_model(model, title="hit model")),)),
         _by_kind(tested, found, kept, limits),
+        _trade(tested, found, artefact),
+        *_never_trained_on(model, state, limits, frames // 2),
+        _flags(tested, verdict.flags.double().numpy()),
         _limits(tested, found, kept),
         _curves(tested, artefact, probability, kept),
     ]
@@ -81,26 +96,100 @@ def _by_kind(
     kept: npt.NDArray[np.bool_],
     limits: dict[str, Any],
 ) -> Section:
-    rows = []
-    for number, kind in enumerate(FRAME_KINDS):
-        here = tested.kind == number
-        for label in (HIT, BLANK, ARTEFACT):
-            part = here & (tested.label == label)
-            if part.any():
-                rows.append(
-                    (f"{kind}: {FRAME_CLASSES[label]}", str(rate(found[part])),
-                     str(rate(kept[part])))
-                )  # fmt: skip
     blanks = tested.label == BLANK
     note = (
         f"The limit was set with {limits['artefact_frames']} frames of artefacts alone, of other "
         f"seeds; there it cost {limits['hits_lost']} of {limits['hits']} hits. Blanks of all kinds "
         f"called hits: {rate(found[blanks])} by the finder, {rate(kept[blanks])} with the model."
     )
-    header = ("frames", "called hits by the finder", "with the model")
-    return Section(
-        "Frames called hits", (note,), (Table("By kind and truth", header, tuple(rows)),)
-    )
+    return Section("Frames called hits", (note,), (_kinds_table("", tested, found, kept),))
+
+
+def _trade(tested: FrameSet, found: npt.NDArray[np.bool_], artefact: FloatArray) -> Section:
+    """Return what other limits would let pass, by how many hits they give away."""
+    is_hit, is_artefact = found & (tested.label == HIT), found & (tested.label == ARTEFACT)
+    is_alone = ~tested.flags.any(axis=1)
+    rows = []
+    for share in _GIVEN_AWAY:
+        limit = float(np.quantile(artefact[is_hit & is_alone], 1.0 - share))
+        lost, passed = artefact > limit, artefact <= limit
+        by_flag = [
+            str(rate(passed[is_artefact & (tested.flags[:, number] > 0.0)]))
+            for number in range(len(FRAME_FLAGS))
+        ]
+        rows.append(
+            (
+                f"{share:g}",
+                f"{limit:.2f}",
+                str(rate(lost[is_hit & ~is_alone])),
+                str(rate(passed[is_artefact])),
+                *by_flag,
+            )
+        )
+    header = ("crystals alone given away", "limit", "crystals beside others lost",
+              "artefacts that pass", *FRAME_FLAGS)  # fmt: skip
+    note = "Of frames that the finder calls hits."
+    return Section("Other limits", (note,), (Table("What they cost", header, tuple(rows)),))
+
+
+def _kinds_table(
+    what: str, tested: FrameSet, found: npt.NDArray[np.bool_], kept: npt.NDArray[np.bool_]
+) -> Table:
+    """Return which frames are called hits, by what is in them, and all kinds together."""
+    rows = []
+    for label in (HIT, ARTEFACT, BLANK, NEITHER):
+        of_class = tested.label == label
+        parts = [("all", of_class)]
+        parts += [
+            (kind, of_class & (tested.kind == number)) for number, kind in enumerate(FRAME_KINDS)
+        ]
+        rows += [
+            (
+                f"{FRAME_CLASSES[label]}, {kind}",
+                str(rate(found[part])),
+                str(rate(kept[part])),
+                str(rate(kept[part & found])),
+            )
+            for kind, part in parts
+            if part.any()
+        ]
+    header = ("frames", "called hits by the finder", "with the model", "of those of the finder")
+    return Table(f"By truth and kind{what}", header, tuple(rows))
+
+
+def _never_trained_on(
+    model: nn.Module, state: dict[str, Any], limits: dict[str, Any], frames: int
+) -> list[Section]:
+    """Return how kinds and salts fare that were left out of the training."""
+    left_out = state["notes"].get("left_out", ())
+    salts = tuple(name for name in SALT_NAMES if name in left_out)
+    kinds = [kind for kind in FRAME_KINDS if kind in left_out]
+    tables = []
+    for kind, of_salts in [
+        *((kind, SALT_NAMES) for kind in kinds),
+        *([("salt", salts)] * bool(salts)),
+    ]:
+        tested = simulate_frames(
+            frames, state["seed"], Part.SCORE, kinds=(kind,), salts=of_salts, peak=peak_of(state)
+        )
+        with torch.inference_mode():
+            verdict = model(torch.from_numpy(tested.candidates), torch.from_numpy(tested.frames))
+        found = tested.p_value <= CALLED_AT
+        kept = found & (verdict.artefact.double().numpy() <= limits["artefact_odds"])
+        what = ", ".join(salts) if kind == "salt" else kind
+        tables.append(_kinds_table(f", {what}", tested, found, kept))
+    return [Section("Never trained on", tables=tuple(tables))] if tables else []
+
+
+def _flags(tested: FrameSet, flags: FloatArray) -> Section:
+    """Return how often flags are raised beside crystals and without, rightly and wrongly."""
+    rows = []
+    for number, name in enumerate(FRAME_FLAGS):
+        is_there, raised = tested.flags[:, number] > 0.0, flags[:, number] > 0.0
+        cells = [str(rate(raised[is_there & (tested.label == label)])) for label in (HIT, ARTEFACT)]
+        rows.append((name, *cells, str(rate(raised[~is_there]))))
+    header = ("flag", "hits with it", "artefacts alone", "frames without it")
+    return Section("Flags", tables=(Table("Raised above one half", header, tuple(rows)),))
 
 
 def _limits(tested: FrameSet, found: npt.NDArray[np.bool_], kept: npt.NDArray[np.bool_]) -> Section:

@@ -25,7 +25,7 @@ from cxlsfind.training.calibrate import (
     measure_rates,
     spot_limit,
 )
-from cxlsfind.training.hit_data import peak_of, simulate_frames
+from cxlsfind.training.hit_data import peak_of, simulate_frames, trained_on
 from cxlsfind.training.loop import CHECKPOINT_NAME, read_checkpoint
 from cxlsfind.training.patches import LEVELS, PatchSimulator, join_patches
 from cxlsfind.training.registry import restore_model
@@ -47,7 +47,7 @@ class ParityError(CxlsfindError):
 
 
 def export_checkpoint(
-    folder: Path, path: Path, command: str, *, n_patches: int = 16000, n_frames: int = 512
+    folder: Path, path: Path, command: str, *, n_patches: int = 16000, n_frames: int = 1280
 ) -> tuple[Card, float]:
     """Export what a training left in a folder.
 
@@ -168,7 +168,10 @@ def _peak_card(model: nn.Module, seed: int, n_patches: int) -> tuple[Card, Input
 
 def _hit_card(model: nn.Module, state: dict[str, Any], n_frames: int) -> tuple[Card, Inputs]:
     peak = peak_of(state)
-    frames = simulate_frames(n_frames, state["seed"], Part.CALIBRATE, peak=peak)
+    kinds, salts = trained_on(state["notes"]["left_out"])
+    frames = simulate_frames(
+        n_frames, state["seed"], Part.CALIBRATE, kinds=kinds, salts=salts, peak=peak
+    )
     card = Card(
         task="hit",
         version=cxlsfind.__version__,

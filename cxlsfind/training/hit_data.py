@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,13 +13,21 @@ import numpy.typing as npt
 import torch
 
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.hit_inputs import Evidence
+from cxlsfind.models.hit import MOST_CANDIDATES
 from cxlsfind.models.peak_runner import PeakRunner
-from cxlsfind.models.searched import describe_frame, judge_peaks, weigh_frame
+from cxlsfind.models.searched import (
+    SearchedFrame,
+    WeighedFrame,
+    describe_frame,
+    judge_peaks,
+    weigh_frame,
+)
+from cxlsfind.records import PeakArray
 from cxlsfind.sim.crystals.reflections import Crystal
+from cxlsfind.sim.crystals.salts import SALT_NAMES
 from cxlsfind.sim.detector import Detector
 from cxlsfind.sim.negatives import Negative
-from cxlsfind.training.batches import Batch
+from cxlsfind.sim.patterns import PatternSimulator
 from cxlsfind.training.conditions import FRAME_KINDS, SMALL_DETECTOR, draw_settings
 from cxlsfind.training.frames import FoundFrame, FrameSource
 from cxlsfind.training.seeds import Part, seed_of
@@ -30,11 +39,14 @@ HIT, BLANK, ARTEFACT, NEITHER = range(4)
 #: What is wrong with frames to train on: mostly what is to be told from crystals.
 TRAINED_KINDS: Final = (*FRAME_KINDS, "streak", "ice", "salt", "peg")
 
-#: How far spacings are off in an experiment (one sigma, relative), as camera lengths are.
-_SPACING_ERROR: Final = 0.003
-
 #: Frames of an experiment: few, so that there are many experiments.
 _FRAMES: Final = 16
+
+#: Kinds of frames in which pixels count what is no photon of theirs.
+_SICK: Final = ("hot", "cosmic", "sharing")
+
+#: The finder calls a frame a hit at this p-value.
+CALLED_AT: Final = 1e-3
 
 #: Nobody can tell a frame with a crystal from one without below this log likelihood ratio, all
 #: known.
@@ -42,6 +54,16 @@ _UNDETECTABLE: Final = 3.0
 
 #: Expected photons of what is no crystal of interest from which it is there.
 _VISIBLE: Final = 8.0
+
+#: Most frames of an experiment that are looked through for some that show it: grains of salt are
+#: seldom turned so that they diffract.
+_LOOKED_AT: Final = 96
+
+#: Expected photons of a crystal in a peak that is its own.
+_HARDLY: Final = 0.5
+
+#: Half the side of the square around a peak that says whose photons it has, px.
+_AROUND: Final = 2
 
 
 class FrameSet(NamedTuple):
@@ -57,6 +79,8 @@ class FrameSet(NamedTuple):
         What else is there, (n, 4); float32, 1 or 0.
     p_value
         The finder's; float64.
+    own_p_value
+        That of the best peak that is the crystal's; float64.
     oracle
         Log likelihood ratio of the crystal, all known; float32.
     kind
@@ -68,6 +92,7 @@ class FrameSet(NamedTuple):
     label: npt.NDArray[np.int64]
     flags: npt.NDArray[np.float32]
     p_value: npt.NDArray[np.float64]
+    own_p_value: npt.NDArray[np.float64]
     oracle: npt.NDArray[np.float32]
     kind: npt.NDArray[np.int64]
 
@@ -79,47 +104,16 @@ class FrameSet(NamedTuple):
             self.label[rows],
             self.flags[rows],
             self.p_value[rows],
+            self.own_p_value[rows],
             self.oracle[rows],
             self.kind[rows],
         )
 
 
-class FrameBatches:
-    """Frames for training, in memory.
-
-    Parameters
-    ----------
-    frames
-        Those that are neither hit nor blank nor artefact are left out.
-    """
-
-    def __init__(self, frames: FrameSet, batch_size: int) -> None:
-        self.frames = frames.take(frames.label != NEITHER)
-        self.batch_size = batch_size
-
-    def __len__(self) -> int:
-        """Return the number of batches."""
-        return math.ceil(len(self.frames.label) / self.batch_size)
-
-    def epoch(self, seed: int | None) -> Iterator[Batch]:
-        """Go through the frames once.
-
-        When shuffled, each is turned at random around the beam, and its camera length is a little
-        off.
-        """
-        order = np.arange(len(self.frames.label))
-        generator = np.random.default_rng(seed)
-        if seed is not None:
-            generator.shuffle(order)
-        for start in range(0, len(order), self.batch_size):
-            part = self.frames.take(order[start : start + self.batch_size])
-            batch = {name: torch.from_numpy(array) for name, array in part._asdict().items()}
-            if seed is not None:
-                turn = torch.from_numpy(generator.uniform(0.0, 2.0 * np.pi, len(part.label)))
-                batch["candidates"] = turn_candidates(batch["candidates"], turn.float())
-                off = generator.normal(1.0, _SPACING_ERROR, (len(part.label), 1))
-                batch["candidates"][:, :, 5] *= torch.from_numpy(off.astype(np.float32))
-            yield batch
+def trained_on(left_out: Collection[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the kinds of frames and the salts to train on when some are left out."""
+    kinds = tuple(kind for kind in TRAINED_KINDS if kind not in left_out)
+    return kinds, tuple(name for name in SALT_NAMES if name not in left_out)
 
 
 def load_for_training(path: Path) -> PeakRunner:
@@ -140,16 +134,6 @@ def peak_of(state: dict[str, Any]) -> PeakRunner | None:
     return load_for_training(Path(name)) if name else None
 
 
-def turn_candidates(candidates: torch.Tensor, angle: torch.Tensor) -> torch.Tensor:
-    """Return candidates of frames turned around the beam, each by an angle, rad."""
-    cosine, sine = torch.cos(angle)[:, None], torch.sin(angle)[:, None]
-    x, y = candidates[:, :, 3], candidates[:, :, 4]
-    turned = candidates.clone()
-    turned[:, :, 3] = cosine * x - sine * y
-    turned[:, :, 4] = sine * x + cosine * y
-    return turned
-
-
 def simulate_frames(
     n_frames: int,
     seed: int,
@@ -161,6 +145,7 @@ def simulate_frames(
     crystal: Crystal | None = None,
     detector: Detector = SMALL_DETECTOR,
     peak: PeakRunner | None = None,
+    salts: tuple[str, ...] = SALT_NAMES,
 ) -> FrameSet:
     """Return frames of random experiments, 16 of each.
 
@@ -176,19 +161,42 @@ def simulate_frames(
         Instead of one with a random cell in each experiment.
     peak
         A peak model that judges the candidates first, as in the main job.
+    salts
+        Which salts there are.
     """
     sets = []
     for number in range(max(1, round(n_frames / _FRAMES))):
         kind = kinds[number % len(kinds)]
         experiment = 100_000 * seed_of(seed, part) + 50_000 + number
         settings = draw_settings(
-            experiment, kind, background=background, crystal=crystal, detector=detector
+            experiment, kind, background=background, crystal=crystal, detector=detector, salts=salts
         )
         source = FrameSource(settings)
         flags = np.random.default_rng((experiment, 3)).random(_FRAMES) < hits
-        found = source.block(0, flags.tolist())
+        numbers = _chosen_numbers(source.simulator)
+        found = source.search(
+            [
+                source.simulator.frame(frame, with_crystal=is_hit)
+                for frame, is_hit in zip(numbers, flags.tolist(), strict=True)
+            ]
+        )
         sets.append(describe_frames(source, found, kind, peak))
     return FrameSet(*(np.concatenate(arrays) for arrays in zip(*sets, strict=True)))
+
+
+def _chosen_numbers(simulator: PatternSimulator) -> list[int]:
+    """Return the first frames of a run that show what is no crystal, and others if too few do."""
+    negatives = simulator.settings.negatives
+    if not max(negatives.ice_spots, negatives.salt, negatives.peg):
+        return list(range(_FRAMES))
+    shown: list[int] = []
+    for number in range(_LOOKED_AT):
+        if simulator.impostor_photons(number) > _VISIBLE:
+            shown.append(number)
+        if len(shown) == _FRAMES:
+            break
+    others = (number for number in range(_LOOKED_AT) if number not in shown)
+    return [*shown, *islice(others, _FRAMES - len(shown))]
 
 
 def describe_frames(
@@ -204,9 +212,10 @@ def describe_frames(
     rows = [describe_frame(*both) for both in zip(frames, weighed, strict=True)]
     patterns = [frame.pattern for frame in found]
     flags = np.array([_flags(frame, kind) for frame in found], np.float32)
+    own = [_own_p_value(*parts) for parts in zip(found, frames, weighed, strict=True)]
     labels = [
-        _label(frame, there, one.evidence)
-        for frame, there, one in zip(found, flags, weighed, strict=True)
+        _label(frame, kind, there, one.evidence.p_value, left)
+        for frame, there, one, left in zip(found, flags, weighed, own, strict=True)
     ]
     return FrameSet(
         candidates=np.stack([row.candidates for row in rows]),
@@ -214,6 +223,7 @@ def describe_frames(
         label=np.array(labels, np.int64),
         flags=flags,
         p_value=np.array([one.evidence.p_value for one in weighed]),
+        own_p_value=np.array(own),
         oracle=np.array([pattern.oracle_llr for pattern in patterns], np.float32),
         kind=np.full(len(found), FRAME_KINDS.index(kind), np.int64),
     )
@@ -231,10 +241,44 @@ def _flags(found: FoundFrame, kind: str) -> list[float]:
     ]
 
 
-def _label(found: FoundFrame, flags: npt.NDArray[np.float32], evidence: Evidence) -> int:
+def _own_p_value(found: FoundFrame, frame: SearchedFrame, weighed: WeighedFrame) -> float:
+    """Return the p-value of the best peak that has more photons of the crystal than others'."""
     pattern = found.pattern
-    if pattern.is_hit:
-        return HIT if pattern.oracle_llr >= _UNDETECTABLE else NEITHER
-    # Something is there that is no crystal, or sick pixels that are taken for something.
-    is_something = flags[:3].any() or evidence.log_bayes_factor > 2.0
-    return ARTEFACT if is_something else BLANK
+    shape = -1, found.pattern_width
+    impostors, crystals = (
+        box_sums(image.dense().reshape(shape), frame.peaks)
+        for image in (pattern.impostors, pattern.bragg_expected)
+    )
+    is_own = (crystals > _HARDLY) & (crystals > impostors) & ~weighed.is_artefact
+    # Those behind the first few a model does not hear of.
+    own = frame.peaks["p_value"][:MOST_CANDIDATES][is_own[:MOST_CANDIDATES]]
+    return float(own.min(initial=1.0))
+
+
+def box_sums(image: npt.NDArray[np.float32], peaks: PeakArray) -> npt.NDArray[np.float64]:
+    """Return the sum of an image over 5 x 5 pixels around each peak, less at the edges."""
+    steps = np.arange(-_AROUND, _AROUND + 1)
+    padded = np.pad(image, _AROUND)
+    row = peaks["ss"].astype(np.intp)[:, None, None] + _AROUND + steps[:, None]
+    column = peaks["fs"].astype(np.intp)[:, None, None] + _AROUND + steps
+    return np.asarray(padded[row, column].sum(axis=(1, 2)), np.float64)
+
+
+def _label(
+    found: FoundFrame,
+    kind: str,
+    flags: npt.NDArray[np.float32],
+    p_value: float,
+    own_p_value: float,
+) -> int:
+    has_impostors = bool(flags.any())
+    if found.pattern.is_hit:
+        # Nobody can tell it, or not beside what else is there.
+        is_hidden = has_impostors and own_p_value > CALLED_AT
+        is_faint = found.pattern.oracle_llr < _UNDETECTABLE
+        return NEITHER if is_faint or is_hidden else HIT
+    if flags[:3].any() or (flags[3] and p_value <= CALLED_AT):
+        return ARTEFACT
+    # Sick pixels that are taken for something are the peak model's business: lists of candidates
+    # tell them from faint spots no better than chance.
+    return NEITHER if kind in _SICK and p_value <= CALLED_AT else BLANK

@@ -7,26 +7,33 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cxlsfind.models.hit import HitModel, HitVerdict
+from cxlsfind.models.hit import FINEST_LINE, HitModel, HitVerdict
+from cxlsfind.sim.crystals.salts import SALT_NAMES, salt_lines
 from cxlsfind.training.batches import Batch
 from cxlsfind.training.hit_data import ARTEFACT, BLANK, FRAME_CLASSES, HIT
 from cxlsfind.training.tasks import Judgement, Optimiser, Task
 
 
 class HitTask(Task):
-    """Crystal, nothing, or artefacts alone; and which artefacts there are."""
+    """Crystal, nothing, or artefacts alone; and which artefacts there are.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    salts
+        Whose lines the model knows.
+    """
+
+    def __init__(self, salts: tuple[str, ...] = SALT_NAMES) -> None:
         self.name = "hit"
         self.classes = FRAME_CLASSES[:3]
         self.optimiser = Optimiser("adam", 3e-3, fades=True)
         self.epochs = 40
         self.batch_size = 64
-        self.settings = {}
+        self.settings = {"salts": list(salts)}
 
     def build(self) -> nn.Module:
         """Return the model that says what the finder says."""
-        return HitModel()
+        return HitModel(_lines(self.settings["salts"]))
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return cross entropy of the classes, and of every flag."""
@@ -49,6 +56,12 @@ class HitTask(Task):
             return {"artefacts_passed": math.nan}
         limit = torch.quantile(hits, 0.02)
         return {"artefacts_passed": float((artefacts >= limit).float().mean())}
+
+
+def _lines(salts: list[str]) -> Tensor:
+    """Return the spacings of lines of salts, angstrom, filled up with zeros."""
+    spacings = [torch.from_numpy(salt_lines(name, FINEST_LINE)) for name in salts]
+    return nn.utils.rnn.pad_sequence(spacings, batch_first=True).float()
 
 
 def _class_logits(verdict: HitVerdict) -> Tensor:

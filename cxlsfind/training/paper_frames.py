@@ -19,7 +19,7 @@ from cxlsfind.datasets.streaming import FrameDataset
 from cxlsfind.datasets.tree import scan_tree
 from cxlsfind.errors import InputError
 from cxlsfind.models.parameters import ParameterPosterior, estimate_parameters
-from cxlsfind.training.calibrate import CALLED_AT
+from cxlsfind.training.hit_data import CALLED_AT
 from cxlsfind.training.tree_search import TreeFinding, search_tree
 
 BoolArray = npt.NDArray[np.bool_]

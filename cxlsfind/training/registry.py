@@ -29,7 +29,7 @@ def restore_task(name: str, settings: dict[str, Any]) -> Task:
     if name == "peak":
         return PeakTask(Thresholds(*(np.array(settings[key]) for key in Thresholds._fields)))
     if name == "hit":
-        return HitTask()
+        return HitTask(tuple(settings["salts"]))
     if name == "paper-heatmap":
         return HeatmapTask()
     if name in ("paper-energy", "paper-clen"):

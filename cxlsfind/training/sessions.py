@@ -15,12 +15,14 @@ from cxlsfind.datasets.splits import read_split
 from cxlsfind.datasets.streaming import FrameDataset
 from cxlsfind.errors import UsageError
 from cxlsfind.models.runtime import choose_device
+from cxlsfind.sim.crystals.salts import SALT_NAMES
 from cxlsfind.training.batches import Batches, PatchBatches, TreeBatches
+from cxlsfind.training.conditions import FRAME_KINDS
+from cxlsfind.training.hit_batches import FrameBatches
 from cxlsfind.training.hit_data import (
-    TRAINED_KINDS,
-    FrameBatches,
     load_for_training,
     simulate_frames,
+    trained_on,
 )
 from cxlsfind.training.hit_task import HitTask
 from cxlsfind.training.loop import CHECKPOINT_NAME, Settings, read_checkpoint, train
@@ -51,7 +53,7 @@ class Options:
         Whole simulated frames to train on, as many again for a quarter to test with. Of the peak
         model they are a part of the training, of the hit model all of it.
     left_out
-        Nuisances that are not trained on.
+        Nuisances that are not trained on; of a hit model kinds of frames and salts.
     start
         Folder of a training whose weights this one starts from.
     peak
@@ -105,11 +107,12 @@ class Options:
                 raise UsageError(f"{flag}={value}: give {least} or more")
         if self.learning_rate is not None and not self.learning_rate > 0.0:
             raise UsageError(f"--learning-rate={self.learning_rate}: give a number above zero")
-        unknown = [kind for kind in self.left_out if kind not in NUISANCES]
+        known = (*NUISANCES, *FRAME_KINDS, *SALT_NAMES)
+        unknown = [kind for kind in self.left_out if kind not in known]
         if self.mine and self.start is None:
             raise UsageError("--mine needs a model that can be fooled: give --start DIR")
         if unknown:
-            raise UsageError(f"--leave-out {unknown[0]}: there are {', '.join(NUISANCES)}")
+            raise UsageError(f"--leave-out {unknown[0]}: there are {', '.join(known)}")
 
 
 def run_training(options: Options, say: Callable[[str], None]) -> nn.Module:
@@ -174,10 +177,11 @@ def _candidate_data(
 
 
 def _frame_data(options: Options) -> tuple[Task, Batches, Batches]:
-    task = HitTask()
+    kinds, salts = trained_on(options.left_out)
+    task = HitTask(salts)
     peak = None if options.peak is None else load_for_training(options.peak)
     train_set, test_set = (
-        simulate_frames(number, options.seed, part, kinds=TRAINED_KINDS, peak=peak)
+        simulate_frames(number, options.seed, part, kinds=kinds, salts=salts, peak=peak)
         for number, part in ((options.frames, Part.TRAIN), (options.frames // 4, Part.TEST))
     )
     return task, FrameBatches(train_set, task.batch_size), FrameBatches(test_set, 512)
@@ -222,13 +226,13 @@ def _notes(options: Options) -> dict[str, Any]:
             "split": str(options.split),
             "binning": options.binning,
         }
-    notes: dict[str, Any] = {"frames": options.frames, "start": str(options.start or "")}
+    notes: dict[str, Any] = {
+        "frames": options.frames,
+        "start": str(options.start or ""),
+        "left_out": list(options.left_out),
+    }
     if options.task == "peak":
-        notes |= {
-            "candidates": options.candidates,
-            "left_out": list(options.left_out),
-            "mine": options.mine,
-        }
+        notes |= {"candidates": options.candidates, "mine": options.mine}
     else:
         notes["peak"] = str(options.peak or "")
     return notes

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
 
 import numpy as np
 from limits import make_world
@@ -28,7 +29,14 @@ from pooled_limit import PooledLimit
 from scipy.stats import beta
 
 #: Mean photons per reflection that independent cells need, by background and number of spots.
-CELLS = {(0.01, 30): 1.70, (0.1, 30): 3.43, (0.1, 100): 2.06, (1.0, 100): 5.2}
+CELLS = {
+    (0.01, 30): 1.70,
+    (0.1, 30): 3.43,
+    (0.1, 100): 2.06,
+    (1.0, 100): 5.2,
+    (0.001, 30): 0.98,
+    (0.001, 100): 0.50,
+}
 
 FACTORS = np.array([0.75, 0.87, 1.0, 1.15, 1.35])
 FPR = 1e-3
@@ -52,15 +60,15 @@ def flux_at(factor: FloatArray, is_hit: FloatArray, share: float = 0.9) -> float
 def count_false_hits(
     levels: list[float],
     n_blanks: int,
-    ring: bool,
+    options: argparse.Namespace,
     detector: Detector,
     generator: np.random.Generator,
 ) -> None:
     """Print the false hits among blanks of jittering pulse energy."""
     print("       b  blanks  hits  share of blanks (95 %)   false peaks asked  ms/frame")
     for level in levels:
-        background = water_ring(detector.radius, level) if ring else level
-        finder, hits, peaks, done = Ours(detector, 1.0), 0, 0, 0
+        background = water_ring(detector.radius, level) if options.ring else level
+        finder, hits, peaks, done = Ours(detector, 1.0, models=options.models), 0, 0, 0
         while done < n_blanks:
             frames = [
                 detector.frame(
@@ -94,7 +102,7 @@ def compare(
         PooledLimit(detector, world, spots_here, factor * cells, FPR, generator)
         for factor in FACTORS
     ]
-    finder = Ours(detector, 1.0)
+    finder = Ours(detector, 1.0, models=options.models)
     factor, mine, best, false = [], [], [], 0
     for _ in range(options.blocks):
         frames = []
@@ -141,10 +149,11 @@ def main() -> None:
     parser.add_argument(
         "--box-share", type=float, default=1e-3, help="of the pixels that the limit looks at"
     )
+    parser.add_argument("--models", type=Path, help="folder of a hit model, to judge frames too")
     options, generator = start(parser)
     if options.blanks:
         detector = make_detector((options.side, options.side) if options.side else EIGER_SHAPE)
-        count_false_hits(options.background, options.blanks, options.ring, detector, generator)
+        count_false_hits(options.background, options.blanks, options, detector, generator)
         return
     print("                 photons per spot for 90 % found at 1e-3")
     print(

@@ -8,15 +8,22 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from limits import PAD, Limit, World
-from photon_frames import Counts, Detector, FloatArray
+from photon_frames import CLEN_M, PHOTON_ENERGY_EV, PIXEL_M, Counts, Detector, FloatArray
 
 from cxlsfind.finding.poisson.finder import PoissonFinder
-from cxlsfind.finding.poisson.settings import PoissonSettings
+from cxlsfind.finding.poisson.settings import PoissonResult, PoissonSettings
+from cxlsfind.geometry.maps import inverse_d, position_px
+from cxlsfind.models.card import DataDescription
+from cxlsfind.models.hit_inputs import HitInputs, hit_inputs
+from cxlsfind.models.hit_runner import HitRunner
 from cxlsfind.records import PeakArray, PlaneFrame
+from cxlsfind.units import wavelength_m
 
 #: A spot is found if a peak lies this near, px.
 MATCH_PX = 2.0
@@ -80,10 +87,18 @@ class Outcome:
 
 
 class Ours:
-    """The finder that is measured, at false peaks per EIGER2 4M frame; it adds up its time."""
+    """The finder that is measured, at false peaks per EIGER2 4M frame; it adds up its time.
+
+    With a hit model, which is loaded from ``hit.pt`` in a folder, frames of artefacts are no hits.
+    """
 
     def __init__(
-        self, detector: Detector, asked: float, pulses: float = math.inf, hit_fpr: float = 1e-3
+        self,
+        detector: Detector,
+        asked: float,
+        pulses: float = math.inf,
+        hit_fpr: float = 1e-3,
+        models: Path | None = None,
     ) -> None:
         settings = PoissonSettings(
             false_peaks=asked * detector.share,
@@ -92,6 +107,8 @@ class Ours:
         )
         self._usable = detector.usable
         self._finder = PoissonFinder(settings, detector.geometry, detector.layout, detector.usable)
+        self._geometry = detector.geometry
+        self._hit_model = None if models is None else _load_hit_model(models)
         self.seconds, self.n_frames = 0.0, 0
         self.lying = 0
 
@@ -99,10 +116,44 @@ class Ours:
         """Find peaks in the frames of a block."""
         start = time.process_time()
         result = self._finder.find_block(frames)
+        is_artefact = self._artefacts(result.frames)
         self.seconds += time.process_time() - start
         self.n_frames += len(frames)
         self.lying += int(np.count_nonzero(self._usable & ~result.usable))
-        return [Outcome(r.peaks[: r.n_peaks], r.is_hit, r.expected_false) for r in result.frames]
+        return [
+            Outcome(r.peaks[: r.n_peaks], r.is_hit and not artefact, r.expected_false)
+            for r, artefact in zip(result.frames, is_artefact, strict=True)
+        ]
+
+    def _artefacts(self, results: Sequence[PoissonResult]) -> npt.NDArray[np.bool_]:
+        """Return which frames hold artefacts alone, by the hit model."""
+        if self._hit_model is None:
+            return np.zeros(len(results), np.bool_)
+        rows = [self._describe(result) for result in results]
+        inputs = HitInputs(*(np.stack(arrays) for arrays in zip(*rows, strict=True)))
+        return self._hit_model.judge(inputs).is_artefact
+
+    def _describe(self, result: PoissonResult) -> HitInputs:
+        peaks = result.peaks.copy()
+        place = peaks["fs"], peaks["ss"]
+        beam = {"wavelength_m": wavelength_m(PHOTON_ENERGY_EV), "clen_m": CLEN_M}
+        peaks["inverse_d"] = inverse_d(self._geometry, 0, *place, **beam)
+        return hit_inputs(
+            peaks,
+            position_px(self._geometry, 0, *place),
+            log_bayes_factor=result.hit_log_bayes_factor,
+            p_value=result.hit_p_value,
+            mean_background=float(result.background.mean()),
+            n_peaks=result.n_peaks,
+        )
+
+
+def _load_hit_model(folder: Path) -> HitRunner:
+    data = DataDescription("uint16", PIXEL_M, PHOTON_ENERGY_EV, math.inf)
+    runner = HitRunner(folder / "hit.pt", data, torch.device("cpu"))
+    if runner.needs_peak_model:
+        raise SystemExit(f"{folder}: the hit model wants a peak model in front of it")
+    return runner
 
 
 Finder = Callable[[Sequence[PlaneFrame]], list[Outcome]]

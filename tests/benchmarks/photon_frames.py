@@ -21,6 +21,11 @@ Counts = npt.NDArray[np.uint16]
 #: Pixels of an EIGER2 4M: to these all numbers of false peaks refer.
 EIGER_SHAPE = (2162, 2068)
 
+#: The experiment that frames are said to be of.
+PHOTON_ENERGY_EV = 7000.0
+CLEN_M = 0.15
+PIXEL_M = 75e-6
+
 #: Full width at half maximum of a Gaussian over its standard deviation.
 FWHM = math.sqrt(8.0 * math.log(2.0))
 
@@ -94,7 +99,7 @@ def make_detector(
         corner_y=-height / 2,
         fs=(1.0, 0.0, 0.0),
         ss=(0.0, 1.0, 0.0),
-        res=1.0 / 75e-6,
+        res=1.0 / PIXEL_M,
         adu_per_photon=1.0,
         adu_per_ev=None,
     )
@@ -103,8 +108,8 @@ def make_detector(
         text="",
         panels=(panel,),
         beam_kind=BeamKind.PHOTON_ENERGY,
-        beam=Quantity(7000.0),
-        clen=Quantity(0.15),
+        beam=Quantity(PHOTON_ENERGY_EV),
+        clen=Quantity(CLEN_M),
         bandwidth=bandwidth,
     )
     layout = build_layout(geometry, {slab_key(panel): shape})

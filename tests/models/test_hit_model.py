@@ -16,6 +16,7 @@ from cxlsfind.models.hit import (
     FRAME_COLUMNS,
     MOST_CANDIDATES,
     RANKS,
+    SHELLS,
     HitModel,
 )
 from cxlsfind.models.hit_inputs import Evidence, HitInputs, hit_inputs, without_artefacts
@@ -25,6 +26,8 @@ from cxlsfind.models.torchscript import save_model, script_model
 from cxlsfind.records import FRAME_FLAGS, PEAK_DTYPE
 
 LIMIT = -8.0
+#: Lines of two salts; the first has fewer.
+SALTS = torch.tensor([[5.0, 4.1, 0.0], [7.6, 4.28, 3.06]])
 EIGER = DataDescription("uint16", 75e-6, 7000.0, 1000.0)
 
 
@@ -60,7 +63,7 @@ def tensors(inputs: HitInputs) -> tuple[torch.Tensor, torch.Tensor]:
 def taught() -> HitModel:
     """Return a hit model whose last layer says something."""
     torch.manual_seed(6)
-    model = HitModel().eval().requires_grad_(False)
+    model = HitModel(SALTS).eval().requires_grad_(False)
     torch.nn.init.normal_(model.answer.weight, std=1.0)
     # Half of the frames of the tests are artefacts to it.
     model.answer.bias[0] += LIMIT - model(*tensors(make_frames(6))).artefact.median()
@@ -70,7 +73,7 @@ def taught() -> HitModel:
 def test_before_training_it_is_the_finder() -> None:
     """Log odds are the finder's log Bayes factor, but for artefacts one in three thousand."""
     inputs = make_frames(1)
-    verdict = HitModel().eval()(*tensors(inputs))
+    verdict = HitModel(SALTS).eval()(*tensors(inputs))
     expected = -np.logaddexp(-inputs.frame[:, 0].astype(np.float64), -8.0)
     np.testing.assert_allclose(verdict.log_odds.detach(), expected, rtol=1e-5, atol=1e-5)
     assert verdict.flags.shape == (12, len(FRAME_FLAGS))
@@ -79,7 +82,7 @@ def test_before_training_it_is_the_finder() -> None:
 
 def test_known_spacings_are_told_at_any_place_on_their_rings() -> None:
     """Candidates on the lines of ice count as such, others not, and none without a spacing."""
-    model = HitModel()
+    model = HitModel(SALTS)
     candidates = torch.zeros(1, 5, len(CANDIDATE_COLUMNS))
     candidates[0, :, 5] = torch.tensor([1 / 3.661, 1 / 3.661 * 1.006, 1 / 3.1, 0.0, 1 / 4.63])
     ice = model.on_lines(candidates, model.ice)[0]
@@ -92,12 +95,66 @@ def test_ranks_are_those_of_a_sorted_list() -> None:
     """The significance of the best candidate, the second, ...; zero beyond the last."""
     generator = np.random.default_rng(8)
     significance = generator.exponential(5.0, (3, 12)).astype(np.float32)
-    found = HitModel().ranked(torch.from_numpy(significance))
+    model = HitModel(SALTS)
+    found = model.ranked(torch.from_numpy(significance), model.ranks)
     expected = [
         [np.log1p(sorted(row, reverse=True)[rank - 1]) / 2 if rank <= 12 else 0.0 for rank in RANKS]
         for row in significance
     ]
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def frame_of(spacings: list[float], places: list[tuple[float, float]]) -> torch.Tensor:
+    """Return the candidates of a frame: as many photons each, at places in px from the beam."""
+    candidates = torch.zeros(1, MOST_CANDIDATES, len(CANDIDATE_COLUMNS))
+    for number, (spacing, place) in enumerate(zip(spacings, places, strict=True)):
+        candidates[0, number] = torch.tensor(
+            [-20.0, 100.0, 0.1, *place, 1.0 / spacing, 5.0, 0.0, 1.0]
+        )
+    return candidates
+
+
+def level(significance: float) -> float:
+    return float(np.log1p(significance) / 2.0)
+
+
+def test_candidates_are_told_by_their_shells() -> None:
+    """The best of each shell; near the beam they stand out more, as the area that is nearer."""
+    model = HitModel(SALTS)
+    candidates = frame_of([12.0, 6.0, 5.8, 2.0], [(70.0, 0.0)] + [(900.0, 0.0)] * 3)
+    share = candidates[:, :, 8]
+    found = model.by_shell(candidates, 20.0 * share, share).reshape(len(SHELLS) + 1, 2)
+    expected = np.zeros((len(SHELLS) + 1, 2))
+    expected[1, 0] = level(20.0 + 2.0 * np.log(10.0))
+    expected[4] = level(20.0)
+    expected[6, 0] = level(20.0)
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_salts_explain_what_lies_on_their_lines() -> None:
+    """Each salt those on its own lines; all of them what is too fine to tell."""
+    model = HitModel(SALTS)
+    candidates = frame_of([7.6, 4.28 * 1.002, 5.0, 2.1], [(500.0, 0.0)] * 4)
+    explained = model.explained(candidates, candidates[:, :, 8])[0, :4, 2:4]
+    np.testing.assert_allclose(
+        explained, [[0.0, 1.0], [0.03, 0.98], [1.0, 0.0], [1.0, 1.0]], atol=0.03
+    )
+
+
+@pytest.mark.parametrize("angle", [0.2, 1.4, 2.9])
+def test_streaks_explain_what_lies_on_their_axis(angle: float) -> None:
+    """To both sides of the beam, in any direction; two candidates alone make no streak."""
+    model = HitModel(SALTS)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    off = np.array([np.cos(angle + 0.7), np.sin(angle + 0.7)])
+    places = [tuple(r * along) for r in (100.0, -200.0, 350.0, -30.0)] + [tuple(200.0 * off)]
+    candidates = frame_of([20.0] * 5, places)
+    counted = 15.0 * candidates[:, :, 8]
+    near = model.on_axis(candidates, counted)[0]
+    np.testing.assert_allclose(near[:4], 1.0, atol=0.25)
+    assert near[4] < 0.01
+    candidates[:, 2:] = 0.0
+    assert (model.on_axis(candidates, 15.0 * candidates[:, :, 8])[0, :2] < 0.2).all()
 
 
 def test_order_and_filling_do_not_matter(taught: HitModel) -> None:
@@ -162,14 +219,43 @@ def test_inputs_of_a_frame() -> None:
 
 
 def test_evidence_without_artefacts() -> None:
-    """A bright candidate that is no spot takes its evidence along; a faint one hardly any."""
-    evidence = Evidence(25.0, 1e-12)
-    same = without_artefacts(evidence, np.array([-5.0, 0.0]), 4e6)
-    assert same.log_bayes_factor == pytest.approx(25.0, abs=1e-3)
-    less = without_artefacts(evidence, np.array([30.0]), 4e6)
-    assert less.log_bayes_factor == pytest.approx(25.0 - (30.0 + np.log(50 / 4e6)), abs=1e-6)
-    assert less.p_value == pytest.approx(1e-12 * 50 / 4e6 * np.exp(30.0), rel=1e-3)
-    assert without_artefacts(evidence, np.array([900.0]), 4e6).p_value == 1.0
+    """Artefacts take away what they gave, and no more than there was."""
+    evidence, none = Evidence(60.0, 1e-16), np.zeros(0)
+    same = without_artefacts(evidence, np.array([-5.0, 0.0]), none, 4e6)
+    assert same.p_value == pytest.approx(evidence.p_value, rel=1e-3)
+    less = without_artefacts(evidence, np.array([30.0]), none, 4e6)
+    share = np.log1p(50 / 4e6 * np.expm1(30.0))
+    assert less.p_value == pytest.approx(evidence.p_value * np.exp(share))
+    assert less.log_bayes_factor == pytest.approx(-np.log(less.p_value))
+    nothing = without_artefacts(evidence, np.array([900.0]), none, 4e6)
+    assert nothing == Evidence(pytest.approx(60.0 - 900.0 - np.log(50 / 4e6)), 1.0)
+
+
+def test_peaks_that_are_left_are_evidence() -> None:
+    """Many artefacts do not undo what other peaks say; one peak that chance makes says nothing."""
+    evidence, artefacts = Evidence(1e5, 1e-16), np.full(300, 200.0)
+    crystal = without_artefacts(evidence, artefacts, np.linspace(1e-9, 1.0, 90), 4e6)
+    assert crystal == Evidence(pytest.approx(np.log(1e16)), pytest.approx(1e-16))
+    one = without_artefacts(evidence, artefacts, np.array([1e-6]), 4e6)
+    assert one.p_value == pytest.approx(8e-6, rel=1e-3)
+    assert without_artefacts(evidence, artefacts, np.array([0.5]), 4e6).p_value == 1.0
+
+
+def test_peaks_that_chance_leaves_are_no_hits() -> None:
+    """False peaks, one per frame, are called as often as the p-value says, or less."""
+    generator = np.random.default_rng(8)
+    evidence, artefacts = Evidence(1e5, 1e-16), np.full(300, 200.0)
+    p_values = np.array(
+        [
+            without_artefacts(
+                evidence, artefacts, generator.uniform(0.0, 1.0, generator.poisson(1.0)), 4e6
+            ).p_value
+            for _ in range(4000)
+        ]
+    )
+    for level in (0.01, 0.1, 0.3):
+        assert np.count_nonzero(p_values <= level) <= 4000 * level
+    assert np.count_nonzero(p_values <= 0.3) > 40
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from cxlsfind.sim.beam import Beam
 from cxlsfind.sim.bragg import draw_lattices
 from cxlsfind.sim.crystals.catalogue import load_crystal
+from cxlsfind.sim.crystals.salts import load_salt
 from cxlsfind.sim.detector import DETECTORS
 from cxlsfind.sim.laue import Lattice, LaueCamera
 from cxlsfind.sim.patterns import PatternSettings
@@ -144,3 +145,20 @@ def test_a_gaussian_beam_has_half_its_peak_at_its_radius():
     ratio = beam.dose(0.1e-6, (5e-6, 0.0)) / beam.dose(0.1e-6, (0.0, 0.0))
     assert ratio == pytest.approx(0.5, rel=1e-3)
     assert beam.dose(80e-6, (0.0, 0.0)) == pytest.approx(1e9 * 80e-6, rel=0.02)
+
+
+def test_only_what_may_diffract_does():
+    """However blurred: a lattice vector across the beam is half a scattering angle away from it."""
+    crystal = load_salt("NaCl")
+    camera, beam = LaueCamera(crystal, 1 / 2e-10), make_beam(0.01, divergence=1e-3)
+    found = 0
+    for lattice in random_lattices(crystal, 400, size=10e-6, mosaicity=0.01):
+        reflections = camera.reflections(lattice, beam)
+        length = np.linalg.norm(reflections.q, axis=1)
+        # Angle of q with the plane across the beam, over that of a reflection of this wavelength.
+        angle = np.arcsin(-reflections.q[:, 2] / length)
+        bragg = np.arcsin(length * WAVELENGTH / 2)
+        spread = np.hypot(0.01, 1e-3) / 2.355
+        assert (np.abs(angle - bragg) < 6 * spread + 0.006 * np.tan(bragg)).all()
+        found += len(length)
+    assert found > 20

@@ -9,7 +9,10 @@ import pytest
 
 from cxlsfind.errors import UsageError
 from cxlsfind.sim.background.profile import Sample
+from cxlsfind.sim.crystals.salts import load_salt
+from cxlsfind.sim.detector import Detector
 from cxlsfind.sim.negatives import Negative, NegativeSettings, draw_impostors
+from cxlsfind.sim.patterns import PatternSettings, PatternSimulator
 
 SAMPLE = Sample(3e8, 7000.0, 0.15, 1e-4)
 
@@ -17,7 +20,7 @@ SAMPLE = Sample(3e8, 7000.0, 0.15, 1e-4)
 def draw(number, **shares):
     settings = NegativeSettings(**shares)
     return [
-        draw_impostors(np.random.default_rng(k), settings, SAMPLE, 1.0, 0.75) for k in range(number)
+        draw_impostors(np.random.default_rng(k), settings, SAMPLE, 1.0, 5e-6) for k in range(number)
     ]
 
 
@@ -70,12 +73,66 @@ def test_ice_spots_bring_as_many_photons_as_rings_on_average():
     assert np.mean(ratios) == pytest.approx(np.mean(smooth), rel=0.35)
 
 
-def test_salt_makes_few_strong_spots():
-    drawn = draw(200, salt=1.0)
-    numbers = np.array([len(one.photons) for one in drawn])
-    assert numbers.min() >= 1
-    assert numbers.mean() == pytest.approx(4, abs=0.5)
-    assert np.median(np.concatenate([one.photons for one in drawn])) > 500
+def test_grains_of_a_kind():
+    """One salt a frame, of those that there may be; some frames have many grains."""
+    drawn = draw(200, salt=1.0, salts=("NaCl", "KH2PO4"))
+    assert {one.salt for one in drawn} == {"NaCl", "KH2PO4"}
+    number = np.array([len(one.grains) for one in drawn])
+    assert number.min() >= 1
+    assert np.median(number) == pytest.approx(math.sqrt(1 * 100), rel=0.3)
+    sizes = np.array([grain.size_m for one in drawn for grain in one.grains])
+    assert 1e-6 <= sizes.min() < 1.1e-6 < 45e-6 < sizes.max() <= 50e-6
+    # Turned anyhow: an axis of the crystals points anywhere.
+    axis = np.array([grain.rotation[:, 0] for one in drawn for grain in one.grains])
+    np.testing.assert_allclose(axis.mean(axis=0), 0.0, atol=5 / math.sqrt(3 * len(axis)))
+
+
+@pytest.mark.parametrize("name", ["NaCl", "KH2PO4", "CaSO4.2H2O"])
+def test_spots_of_salt_lie_at_its_spacings(name):
+    """Where spots land, against the spacings of the cell by Bragg's law."""
+    a, b, c, beta = {
+        "NaCl": (5.6402, 5.6402, 5.6402, 90.0),
+        "KH2PO4": (7.4521, 7.4521, 6.974, 90.0),
+        "CaSO4.2H2O": (5.679, 15.202, 6.522, 118.43),
+    }[name]
+    h, k, m = np.mgrid[-8:9, -16:17, -8:9].reshape(3, -1)
+    sine = math.sin(math.radians(beta))
+    cross = 2 * h * m * math.cos(math.radians(beta)) / (a * c)
+    inverse = ((h / a) ** 2 + (m / c) ** 2 - cross) / sine**2 + (k / b) ** 2
+    spacings = 1 / np.sqrt(np.unique(np.round(inverse[inverse > 0], 8)))
+    simulator = PatternSimulator(
+        PatternSettings(
+            Detector("square", "square", (1, 1), (1100, 1100)),
+            load_salt("NaCl"),
+            photon_energy_ev=12000.0,
+            clen_m=0.1,
+            photons=1e11,
+            bandwidth=4e-3,
+            divergence_rad=1e-4,
+            beam_spread=0.0,
+            negatives=NegativeSettings(salt=1.0, salts=(name,)),
+            seed=4,
+        )
+    )
+    found = []
+    for number in range(24):
+        pattern = simulator.frame(number, with_crystal=False)
+        bright = pattern.impostors.index[pattern.impostors.value > 100.0]
+        row, column = np.divmod(bright, simulator.settings.detector.shape[1])
+        middle = pattern.centre_px
+        off = np.hypot(column + 0.5 - middle[0], row + 0.5 - middle[1]) * 75e-6 / 0.1
+        found += (12398.42 / 12000.0 / (2 * np.sin(0.5 * np.arctan(off)))).tolist()
+    assert len(found) > 30
+    assert max(found) < spacings.max() * 1.02
+    # Blurred by a pixel or two at 20 mm from the beam: half a percent.
+    near = np.abs(np.log(np.array(found)[:, None] / spacings)).min(axis=1)
+    assert np.median(near) < 0.003
+    assert (near < 0.01).mean() > 0.97
+
+
+def test_unknown_salts():
+    with pytest.raises(UsageError, match="expected some of NaCl"):
+        NegativeSettings(salts=("NaCl", "pepper"))
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, math.nan])

@@ -19,6 +19,7 @@ from cxlsfind.sim.detector import DETECTORS, GeometryDetector
 from cxlsfind.sim.negatives import Negative, NegativeSettings
 from cxlsfind.sim.patterns import PatternSettings, PatternSimulator
 from cxlsfind.sim.readout import ReadoutSettings
+from cxlsfind.sim.sparse import SparseImage
 
 #: The wavelength at 7 keV, with CODATA's constants.
 WAVELENGTH = 1.23984198e-6 / 7000
@@ -284,6 +285,20 @@ def test_negatives_are_no_spots_of_the_crystal(crystal):
     assert blank.counts.sum() > clean.counts.sum()
     total = blank.background[blank.usable].sum(dtype=float)
     assert blank.counts.sum() == pytest.approx(total, rel=0.05)
+
+
+def test_photons_of_impostors_are_told_without_the_frame(crystal):
+    """Those of the frame that is made; images add where they share pixels and where not."""
+    simulator = PatternSimulator(
+        settings(crystal, photons=1e10, negatives=NegativeSettings(ice_spots=0.5, salt=1.0))
+    )
+    for number in range(3):
+        pattern = simulator.frame(number, with_crystal=number == 1)
+        told = simulator.impostor_photons(number)
+        assert told == pytest.approx(pattern.impostors.value.sum(dtype=float), rel=1e-6)
+    one = SparseImage(np.array([1, 4], np.int32), np.array([2.0, 3.0], np.float32), 6)
+    other = SparseImage(np.array([0, 4], np.int32), np.array([5.0, 7.0], np.float32), 6)
+    np.testing.assert_array_equal(one.plus(other).dense(), [5, 2, 0, 0, 10, 0])
 
 
 def test_bright_pixels_stop_at_the_pulses(crystal):

@@ -18,6 +18,7 @@ from cxlsfind.datasets.streaming import FrameDataset
 from cxlsfind.datasets.tree import scan_tree
 from cxlsfind.models.paper import sum_bins
 from cxlsfind.models.peak import PeakModel
+from cxlsfind.records import FRAME_FLAGS
 from cxlsfind.sim.detector import Detector
 from cxlsfind.training.conditions import draw_settings
 from cxlsfind.training.efficiency import measure_efficiency
@@ -150,10 +151,15 @@ def test_hits_beside_the_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     torch.manual_seed(1)
     model = HitTask().build().eval().requires_grad_(False)
-    sections = evaluate_hit(model, {"seed": 1, "notes": {}}, frames=96)
+    sections = evaluate_hit(model, {"seed": 1, "notes": {"left_out": ["NaCl", "peg"]}}, frames=96)
     tables = {table.title: table for section in sections for table in section.tables}
-    kinds = {row[0] for row in tables["By kind and truth"].rows}
-    assert {"clean: blank", "salt: hit"} & kinds
+    rows = {row[0]: row for row in tables["By truth and kind"].rows}
+    assert {"hit, all", "blank, all", "blank, clean", "neither, all"} <= set(rows)
+    # The last column is of those that the finder calls hits.
+    found, _, kept = rows["hit, all"][1:]
+    assert found.split("(")[1].split("/")[0] == kept.split("/")[1].rstrip(")")
+    assert {"By truth and kind, peg", "By truth and kind, NaCl"} <= set(tables)
+    assert len(tables["Raised above one half"].rows) == len(FRAME_FLAGS)
     assert "By background" in tables
     # Before training the model leaves every hit that the limit lets it.
     assert len(sections[-1].figures) == 3

@@ -10,18 +10,22 @@ import torch
 
 from cxlsfind.models.hit import MOST_CANDIDATES
 from cxlsfind.models.peak import PeakModel
+from cxlsfind.records import PEAK_DTYPE
 from cxlsfind.sim.detector import Detector
 from cxlsfind.training.conditions import FRAME_KINDS, draw_settings
 from cxlsfind.training.frames import FrameSource
+from cxlsfind.training.hit_batches import FrameBatches, turn_candidates
 from cxlsfind.training.hit_data import (
+    ARTEFACT,
     BLANK,
+    CALLED_AT,
     HIT,
     NEITHER,
-    FrameBatches,
     FrameSet,
+    box_sums,
     describe_frames,
     simulate_frames,
-    turn_candidates,
+    trained_on,
 )
 from cxlsfind.training.hit_task import HitTask
 from cxlsfind.training.loop import test as score
@@ -30,6 +34,8 @@ from cxlsfind.training.scenes import PatchClass
 from cxlsfind.training.seeds import Part, seed_of
 
 TINY = Detector("tiny", "tiny", (1, 1), (200, 220))
+#: Salts scatter to wide angles.
+WIDE = Detector("wide", "wide", (1, 1), (1100, 1100))
 FLAGS = [True, False] * 4
 
 
@@ -117,6 +123,79 @@ def test_frames_as_the_hit_model_sees_them(source: FrameSource) -> None:
         assert row[:, 8].sum() == min(len(frame.result.peaks), MOST_CANDIDATES)
     turned = turn_candidates(torch.from_numpy(frames.candidates), torch.full((8,), np.pi / 2))
     np.testing.assert_allclose(turned[:, :, 3], -frames.candidates[:, :, 4], atol=1e-3)
+
+
+def test_salt_frames_show_salt_and_hits_stand_beside_it() -> None:
+    """Where salt is drawn, frames that show it are chosen; labels say what is alone."""
+    frames = simulate_frames(
+        32, 8, Part.TRAIN, kinds=("salt",), detector=WIDE, salts=("KH2PO4", "K2SO4")
+    )
+    shows = frames.flags[:, 1] > 0
+    assert shows.sum() >= 8
+    assert set(frames.label[shows]) <= {ARTEFACT, HIT, NEITHER}
+    assert (frames.own_p_value[frames.label == ARTEFACT] == 1.0).all()
+    beside = shows & (frames.oracle >= 3.0)
+    is_hit, stands = frames.label[beside] == HIT, frames.own_p_value[beside] <= CALLED_AT
+    np.testing.assert_array_equal(is_hit, stands)
+    assert is_hit.any()
+    assert not is_hit.all()
+
+
+def test_sums_around_peaks() -> None:
+    """Five by five pixels, cut off at the edges."""
+    image = np.random.default_rng(1).random((9, 12)).astype(np.float32)
+    peaks = np.zeros(3, PEAK_DTYPE)
+    peaks["fs"], peaks["ss"] = [5.7, 0.2, 11.9], [4.1, 0.9, 8.0]
+    expected = [image[2:7, 3:8].sum(), image[:3, :3].sum(), image[6:, 9:].sum()]
+    np.testing.assert_allclose(box_sums(image, peaks), expected, rtol=1e-6)
+
+
+def test_training_turns_thins_and_scatters_frames() -> None:
+    """Nobody loses all that is sure; frames of crystals and other things lose nothing."""
+    n = 400
+    generator = np.random.default_rng(3)
+    candidates = np.zeros((n, 64, 9), np.float32)
+    candidates[:, :10, 0] = -20.0
+    candidates[:, :10, 3:5] = generator.uniform(-500.0, 500.0, (n, 10, 2))
+    candidates[:, :10, 5] = np.hypot(*candidates[:, :10, 3:5].transpose(2, 0, 1)) / 4000.0
+    candidates[:, :10, 8] = 1.0
+    label = np.array([HIT, ARTEFACT, HIT, BLANK] * (n // 4))
+    flags = np.zeros((n, 4), np.float32)
+    flags[2::4, 1] = 1.0
+    numbers = np.arange(n, dtype=np.float64)
+    frames = FrameSet(
+        candidates, np.zeros((n, 4), np.float32), label, flags, numbers, numbers,
+        np.zeros(n, np.float32), np.zeros(n, np.int64),
+    )  # fmt: skip
+    (batch,) = FrameBatches(frames, n).epoch(2)
+    order = batch["p_value"].numpy().astype(int)
+    found, kinds = batch["candidates"].numpy(), order % 4
+    left = found[:, :, 8].sum(axis=1)
+    assert left.min() >= 1
+    assert (left[kinds >= 2] == 10).all()
+    # Half of them lose some, or by chance none.
+    assert 0.35 < (left[kinds < 2] < 10).mean() < 0.55
+    # Spacings stay those of their places, but for the camera length, by a percent at most.
+    there = found[:, :, 8] > 0
+    radius = np.hypot(found[:, :, 3], found[:, :, 4])
+    ratio = found[there][:, 5] / radius[there] * 4000.0
+    assert np.abs(ratio - 1.0).max() < 0.02
+    # A quarter of the crystals lie elsewhere.
+    before = np.hypot(candidates[order, :, 3], candidates[order, :, 4])
+    is_moved = (np.abs(radius - before) * there).max(axis=1) > 1.0
+    assert 0.1 < is_moved[kinds == 0].mean() < 0.45
+    assert not is_moved[kinds > 0].any()
+    (plain,) = FrameBatches(frames, n).epoch(None)
+    np.testing.assert_array_equal(plain["candidates"], candidates)
+
+
+def test_kinds_and_salts_can_be_left_out() -> None:
+    """What is left out is not trained on."""
+    kinds, salts = trained_on(("peg", "NaCl"))
+    assert "peg" not in kinds
+    assert "NaCl" not in salts
+    assert {"ice", "salt", "streak"} <= set(kinds)
+    assert trained_on(("glitch",)) == trained_on(())
 
 
 def test_the_hit_task_learns_from_frames() -> None:

@@ -11,7 +11,6 @@ import torch
 
 from cxlsfind.errors import InputError
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.hit import HitModel
 from cxlsfind.models.likelihood import SpotTables
 from cxlsfind.models.peak import PeakModel
 from cxlsfind.models.peak_runner import PeakRunner
@@ -26,6 +25,7 @@ from cxlsfind.training.calibrate import (
 from cxlsfind.training.efficiency import measure_efficiency
 from cxlsfind.training.export import export_checkpoint
 from cxlsfind.training.hit_data import ARTEFACT, HIT, FrameSet
+from cxlsfind.training.hit_task import HitTask
 from cxlsfind.training.judging import judge_set
 from cxlsfind.training.loop import CHECKPOINT_NAME, Settings, read_checkpoint, train
 from cxlsfind.training.patches import PatchSet, PatchSimulator, find_thresholds
@@ -168,7 +168,7 @@ def test_only_our_models_are_exported(tmp_path: Path) -> None:
 
 def test_artefact_limit_lets_one_in_a_hundred_pass() -> None:
     """The limit lies below all but one in a hundred frames of artefacts that look like hits."""
-    model = HitModel().eval().requires_grad_(False)
+    model = HitTask().build().eval().requires_grad_(False)
     torch.nn.init.normal_(model.answer.weight, std=0.5)
     generator = np.random.default_rng(2)
     n = 300
@@ -178,6 +178,7 @@ def test_artefact_limit_lets_one_in_a_hundred_pass() -> None:
         label=np.where(np.arange(n) < 200, ARTEFACT, HIT).astype(np.int64),
         flags=np.zeros((n, 4), np.float32),
         p_value=np.where(np.arange(n) % 2, 1e-6, 0.5),
+        own_p_value=np.ones(n),
         oracle=np.zeros(n, np.float32),
         kind=np.zeros(n, np.int64),
     )

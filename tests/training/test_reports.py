@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cxlsfind.models.hit import HitModel
 from cxlsfind.training.figures import draw_confusion, draw_curves, draw_model
+from cxlsfind.training.hit_task import HitTask
 from cxlsfind.training.reports import Section, Table, write_page
 from cxlsfind.training.scores import Curve
 
@@ -22,7 +22,7 @@ def test_figures_are_pictures() -> None:
     assert first.startswith(PNG)
     assert first == draw_curves([curve, curve], "x", "y", title="t", log_x=True, diagonal=True)
     assert draw_confusion(np.array([[3, 0], [0, 0]]), ["a", "b"]).startswith(PNG)
-    assert draw_model(HitModel(), title="hit").startswith(PNG)
+    assert draw_model(HitTask().build(), title="hit").startswith(PNG)
 
 
 def test_a_page_needs_no_other_file(tmp_path: Path) -> None:
