@@ -93,37 +93,44 @@ class Evidence(NamedTuple):
 
 
 def without_artefacts(
-    evidence: Evidence,
-    scores: npt.NDArray[np.float64],
-    left: npt.NDArray[np.float64],
-    n_pixels: float,
+    evidence: Evidence, artefacts: PeakArray, left: PeakArray, n_pixels: float
 ) -> Evidence:
     """Return the evidence of a frame when some of its peaks turn out to be no spots.
 
     Each takes away what it gave: ``log(1 + s (e^score - 1))`` with s the share of pixels that spots
     are expected on. The p-value grows at least as fast. But many artefacts, and what is around
     them, do not undo what the other peaks say by themselves: so many, and so significant, are as
-    rare as the most surprising number of them is, times the numbers that are looked at. A Bayes
-    factor above 1 / p is none.
+    rare as the most surprising number of them is, times the numbers that are looked at. Where
+    these peaks say more, or nothing else is left, they are all the evidence there is.
 
     Parameters
     ----------
-    scores
-        Log likelihood ratios of the peaks that are no spots.
-    left
-        False peaks expected per frame at or above each of the others that are reported.
+    artefacts, left
+        Arrays of :data:`~cxlsfind.records.PEAK_DTYPE`: the peaks that are no spots, and the others
+        that are reported.
     n_pixels
         Usable pixels.
     """
-    share = EXPECTED_SPOTS / n_pixels
-    gains = np.logaddexp(math.log1p(-share), np.asarray(scores, np.float64) + math.log(share))
-    lost = float(np.maximum(gains, 0.0).sum())
-    log_p = math.log(max(evidence.p_value, _SMALLEST)) + lost
+    lost = float(_gains(artefacts, n_pixels).sum())
+    p_value = max(evidence.p_value, _SMALLEST)
+    log_p = min(0.0, math.log(p_value) + lost)
     ranks = _RANKS[len(left) >= _RANKS]
-    chances = pdtrc(ranks - 1, np.sort(left)[ranks - 1])
+    chances = pdtrc(ranks - 1, np.sort(expected_false(left))[ranks - 1])
     surprise = len(_RANKS) * float(chances.min(initial=1.0))
-    log_p = min(0.0, log_p, math.log(max(surprise, evidence.p_value, _SMALLEST)))
-    return Evidence(min(evidence.log_bayes_factor - lost, -log_p), math.exp(log_p))
+    by_peaks = min(0.0, math.log(max(surprise, p_value)))
+    log_bayes_factor = evidence.log_bayes_factor - lost
+    if by_peaks <= log_p:
+        alone = float(_gains(left, n_pixels).sum()) - EXPECTED_SPOTS
+        log_bayes_factor = min(log_bayes_factor, alone)
+    return Evidence(log_bayes_factor, math.exp(min(log_p, by_peaks)))
+
+
+def _gains(peaks: PeakArray, n_pixels: float) -> npt.NDArray[np.float64]:
+    """Return what peaks give to the evidence of their frame, nats."""
+    share = EXPECTED_SPOTS / n_pixels
+    score = peaks["log_likelihood_ratio"].astype(np.float64)
+    gains = np.logaddexp(math.log1p(-share), score + math.log(share))
+    return np.asarray(np.maximum(gains, 0.0), np.float64)
 
 
 def expected_false(peaks: PeakArray) -> npt.NDArray[np.float64]:

@@ -16,7 +16,6 @@ from cxlsfind.models.cutting import Patches, join_patches
 from cxlsfind.models.hit_inputs import (
     Evidence,
     HitInputs,
-    expected_false,
     hit_inputs,
     without_artefacts,
 )
@@ -100,9 +99,8 @@ def weigh_frame(frame: SearchedFrame, verdicts: Verdicts | None, n_pixels: float
         is_artefact[: frame.n_peaks] = verdicts.is_artefact
     evidence = frame.evidence
     if is_artefact.any():
-        scores = frame.peaks["log_likelihood_ratio"][is_artefact]
-        left = expected_false(frame.peaks[: frame.n_peaks][~is_artefact[: frame.n_peaks]])
-        evidence = without_artefacts(evidence, scores, left, n_pixels)
+        reported, is_none = frame.peaks[: frame.n_peaks], is_artefact[: frame.n_peaks]
+        evidence = without_artefacts(evidence, reported[is_none], reported[~is_none], n_pixels)
     return WeighedFrame(is_artefact, evidence, verdicts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from cxlsfind.models.hit_inputs import Evidence, HitInputs, hit_inputs, without_
 from cxlsfind.models.hit_runner import HitRunner
 from cxlsfind.models.loading import make_golden
 from cxlsfind.models.torchscript import save_model, script_model
-from cxlsfind.records import FRAME_FLAGS, PEAK_DTYPE
+from cxlsfind.records import FRAME_FLAGS, PEAK_DTYPE, PeakArray
 
 LIMIT = -8.0
 #: Lines of two salts; the first has fewer.
@@ -218,44 +218,53 @@ def test_inputs_of_a_frame() -> None:
     assert few.candidates[:, 8].tolist() == [1.0] * 3 + [0.0] * (MOST_CANDIDATES - 3)
 
 
+def make_peaks(scores: Sequence[float], expected: Sequence[float] = ()) -> PeakArray:
+    """Return peaks with these log likelihood ratios, of which so many false ones are expected."""
+    peaks = np.zeros(len(scores), PEAK_DTYPE)
+    peaks["log_likelihood_ratio"] = scores
+    peaks["p_value"] = -np.expm1(-np.array(expected)) if len(expected) else 1.0
+    return peaks
+
+
 def test_evidence_without_artefacts() -> None:
     """Artefacts take away what they gave, and no more than there was."""
-    evidence, none = Evidence(60.0, 1e-16), np.zeros(0)
-    same = without_artefacts(evidence, np.array([-5.0, 0.0]), none, 4e6)
-    assert same.p_value == pytest.approx(evidence.p_value, rel=1e-3)
-    less = without_artefacts(evidence, np.array([30.0]), none, 4e6)
-    share = np.log1p(50 / 4e6 * np.expm1(30.0))
-    assert less.p_value == pytest.approx(evidence.p_value * np.exp(share))
-    assert less.log_bayes_factor == pytest.approx(-np.log(less.p_value))
-    nothing = without_artefacts(evidence, np.array([900.0]), none, 4e6)
-    assert nothing == Evidence(pytest.approx(60.0 - 900.0 - np.log(50 / 4e6)), 1.0)
+    evidence, none = Evidence(25.0, 1e-12), make_peaks([])
+    same = without_artefacts(evidence, make_peaks([-5.0, 0.0]), none, 4e6)
+    assert same.log_bayes_factor == pytest.approx(25.0, abs=1e-3)
+    less = without_artefacts(evidence, make_peaks([30.0]), none, 4e6)
+    assert less.log_bayes_factor == pytest.approx(25.0 - (30.0 + np.log(50 / 4e6)), abs=1e-6)
+    assert less.p_value == pytest.approx(1e-12 * 50 / 4e6 * np.exp(30.0), rel=1e-3)
+    assert without_artefacts(evidence, make_peaks([900.0]), none, 4e6).p_value == 1.0
 
 
 def test_peaks_that_are_left_are_evidence() -> None:
-    """Many artefacts do not undo what other peaks say; one peak that chance makes says nothing."""
-    evidence, artefacts = Evidence(1e5, 1e-16), np.full(300, 200.0)
-    crystal = without_artefacts(evidence, artefacts, np.linspace(1e-9, 1.0, 90), 4e6)
-    assert crystal == Evidence(pytest.approx(np.log(1e16)), pytest.approx(1e-16))
-    one = without_artefacts(evidence, artefacts, np.array([1e-6]), 4e6)
+    """Many artefacts do not undo what other peaks say; without any nothing is left."""
+    evidence, artefacts = Evidence(1e6, 1e-16), make_peaks([200.0] * 300)
+    spots = make_peaks([100.0] * 90, np.linspace(1e-9, 1.0, 90))
+    crystal = without_artefacts(evidence, artefacts, spots, 4e6)
+    assert crystal.p_value == pytest.approx(1e-16)
+    assert crystal.log_bayes_factor == pytest.approx(90 * (100 + np.log(50 / 4e6)) - 50)
+    one = without_artefacts(evidence, artefacts, make_peaks([20.0], [1e-6]), 4e6)
     assert one.p_value == pytest.approx(8e-6, rel=1e-3)
-    assert without_artefacts(evidence, artefacts, np.array([0.5]), 4e6).p_value == 1.0
+    # What is around the artefacts says much, and nothing of a crystal.
+    for left in (make_peaks([9.0], [0.5]), make_peaks([])):
+        blank = without_artefacts(evidence, artefacts, left, 4e6)
+        assert blank.p_value == 1.0
+        assert blank.log_bayes_factor < -40.0
 
 
 def test_peaks_that_chance_leaves_are_no_hits() -> None:
     """False peaks, one per frame, are called as often as the p-value says, or less."""
     generator = np.random.default_rng(8)
-    evidence, artefacts = Evidence(1e5, 1e-16), np.full(300, 200.0)
-    p_values = np.array(
-        [
-            without_artefacts(
-                evidence, artefacts, generator.uniform(0.0, 1.0, generator.poisson(1.0)), 4e6
-            ).p_value
-            for _ in range(4000)
-        ]
-    )
+    evidence, artefacts = Evidence(1e5, 1e-16), make_peaks([200.0] * 300)
+    p_values = []
+    for _ in range(4000):
+        expected = generator.uniform(0.0, 1.0, generator.poisson(1.0)).tolist()
+        chance = make_peaks([8.0] * len(expected), expected)
+        p_values.append(without_artefacts(evidence, artefacts, chance, 4e6).p_value)
     for level in (0.01, 0.1, 0.3):
-        assert np.count_nonzero(p_values <= level) <= 4000 * level
-    assert np.count_nonzero(p_values <= 0.3) > 40
+        assert np.count_nonzero(np.array(p_values) <= level) <= 4000 * level
+    assert np.count_nonzero(np.array(p_values) <= 0.3) > 40
 
 
 @pytest.fixture
