@@ -57,7 +57,7 @@ class StopRequest:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         repeated, self.is_made = self.is_made, True
         self._number = number
-        words = f"stopped by {signal.Signals(number).name}"
+        words = self._words()
         if self.reaction is Reaction.LEAVE:
             # An exception would meet imports, some of which swallow or garble it.
             with suppress(OSError):
@@ -65,6 +65,20 @@ class StopRequest:
             os._exit(StoppedError.exit_code)
         if self.reaction is Reaction.RAISE or (repeated and self.reaction is Reaction.FINISH_BLOCK):
             raise StoppedError(words)
+
+    def check(self) -> None:
+        """Raise what a request raises, if there was one that has only been noted.
+
+        Raises
+        ------
+        StoppedError
+            There was a request.
+        """
+        if self.is_made:
+            raise StoppedError(self._words())
+
+    def _words(self) -> str:
+        return f"stopped by {signal.Signals(self._number).name}"
 
     def _dropped(self, what: UnraisableHookArgs) -> None:
         """Hear of an exception that nobody can catch; make the request again if it was one.

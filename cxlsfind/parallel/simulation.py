@@ -52,7 +52,7 @@ def simulate(
         return error.exit_code
     stop.reaction = Reaction.RAISE if comm.rank == 0 else Reaction.NOTE
     try:
-        return _simulate(comm, plan, directory, frames_per_file)
+        return _simulate(comm, plan, directory, frames_per_file, stop)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the other ranks must not hang
         code = _complain(error, directory)
         comm.abort(code)
@@ -60,7 +60,11 @@ def simulate(
 
 
 def _simulate(
-    comm: Comm, plan: Callable[[], RunSettings], directory: Path, frames_per_file: int
+    comm: Comm,
+    plan: Callable[[], RunSettings],
+    directory: Path,
+    frames_per_file: int,
+    stop: StopRequest,
 ) -> int:
     settings: RunSettings | None = None
     code = 0
@@ -80,7 +84,10 @@ def _simulate(
         source.record(0)
     comm.node_barrier()
     if comm.rank == 0:
-        run = write_run(directory, source, _in_order(comm, source), frames_per_file=frames_per_file)
+        # Files are written through libraries that an exception from anywhere can make abort.
+        stop.reaction = Reaction.FINISH_BLOCK
+        frames = _in_order(comm, source, stop)
+        run = write_run(directory, source, frames, frames_per_file=frames_per_file)
         _tell(run, settings.n_frames)
     else:
         for number in _numbers(comm, settings.n_frames):
@@ -101,14 +108,15 @@ def _part(comm: Comm) -> None:
         time.sleep(_POLL_S)
 
 
-def _in_order(comm: Comm, source: PatternRun) -> Iterator[FrameRecord]:
-    """Yield all frames in order, on the first rank: its own and the others'."""
+def _in_order(comm: Comm, source: PatternRun, stop: StopRequest) -> Iterator[FrameRecord]:
+    """Yield all frames in order, on the first rank: its own and the others'; until a request."""
     total = source.header.n_images
     early: dict[int, FrameRecord] = {}
     own = _numbers(comm, total)
     start = last_line = time.monotonic()
     made = wanted = 0
     while wanted < total:
+        stop.check()
         number = next(own, None)
         if number is not None:
             early[number] = source.record(number)

@@ -32,8 +32,11 @@ def test_a_request_is_raised_or_noted(number: int) -> None:
             ask(number)
     with stop_requests() as stop:
         stop.reaction = Reaction.FINISH_BLOCK
+        stop.check()
         ask(number)
         assert stop.is_made
+        with pytest.raises(StoppedError, match=signal.Signals(number).name):
+            stop.check()
         with pytest.raises(StoppedError):
             ask(number)
     with stop_requests() as stop:
