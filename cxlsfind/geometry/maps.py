@@ -121,6 +121,11 @@ def sectors(
     return result
 
 
+def sector_angles(number: int) -> npt.NDArray[np.float64]:
+    """Return the angles of the middles of sectors, as :func:`sectors` has them, rad."""
+    return 2.0 * np.pi * ((np.arange(number) + 0.5) / number - 0.5)
+
+
 def static_usable(
     geometry: Geometry, layout: Layout, shift_m: Shift = (0.0, 0.0)
 ) -> npt.NDArray[np.bool_]:

@@ -73,6 +73,17 @@ def alone(number: int) -> Company:
     return Company(np.arange(number), np.arange(number))
 
 
+def block_company(number: npt.NDArray[np.intp]) -> Company:
+    """Return the candidates of one block, one frame after the other.
+
+    Parameters
+    ----------
+    number
+        How many each frame has, also of those that have none; (frames,).
+    """
+    return Company(np.repeat(np.arange(len(number)), number), np.zeros(len(number), np.intp))
+
+
 def odds_in_company(classes: FloatArray, company: Company) -> FloatArray:
     """Return the log odds of an artefact against a spot, with what is common in frame and block.
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 
 from cxlsfind.models.card import DataDescription
-from cxlsfind.models.company import Company, odds_in_company
+from cxlsfind.models.company import Company, block_company, odds_in_company
 from cxlsfind.models.loading import artefact_odds_of, load_checked, padded_batches
 from cxlsfind.models.peak import PEAK_WINDOW
 from cxlsfind.models.torchscript import run_model
@@ -127,8 +127,7 @@ class PeakRunner:
         parts = [self._judge_batch(*batch) for batch in padded_batches(counts, background, mask)]
         columns = np.concatenate(parts) if parts else np.empty((0, N_COLUMNS))
         level = background[:, PEAK_WINDOW // 2, PEAK_WINDOW // 2].astype(np.float64)
-        frame = np.repeat(np.arange(len(number)), number)
-        company = Company(frame, np.zeros(len(number), np.intp))
+        company = block_company(number)
         return verdicts_of(
             columns[: len(counts)], level, company, self._artefact_odds, self.card.background
         )

@@ -103,25 +103,26 @@ class Amount:
         low_joint, high_joint = self._joints
         within = np.clip(latent, low_joint, high_joint)
         amount = self._low + self._width * (ndtr(within) - self._below) / self._inside
-        slope = self._width * _bell(within) / self._inside
+        slope = self._width * bell(within) / self._inside
         # Beyond the joints the logarithm goes on with the slope that the inside ends with.
         above = np.clip(latent - high_joint, 0.0, self._FARTHEST)
-        growth = float(_bell(np.array(high_joint))) / self._inside
+        growth = float(bell(np.array(high_joint))) / self._inside
         more = self._width * np.exp(growth * above + 0.5 * self._BEND * above**2)
         amount = np.where(above > 0.0, self._low + more, amount)
         slope = np.where(above > 0.0, more * (growth + self._BEND * above), slope)
         if self._below:
             under = np.clip(low_joint - latent, 0.0, self._FARTHEST)
-            growth = float(_bell(np.array(low_joint))) / self._inside * self._width / self._low
+            growth = float(bell(np.array(low_joint))) / self._inside * self._width / self._low
             less = self._low * np.exp(-growth * under - 0.5 * self._BEND * under**2)
             amount = np.where(under > 0.0, less, amount)
             slope = np.where(under > 0.0, less * (growth + self._BEND * under), slope)
         return amount, slope
 
 
-def _bell(latent: FloatArray) -> FloatArray:
-    bell: FloatArray = np.exp(-0.5 * latent**2) / math.sqrt(2.0 * math.pi)
-    return bell
+def bell(latent: FloatArray) -> FloatArray:
+    """Return the density of a standard normal number."""
+    density: FloatArray = np.exp(-0.5 * latent**2) / math.sqrt(2.0 * math.pi)
+    return density
 
 
 _WATER: Final = Amount(WATER_M)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.interpolate import PchipInterpolator
 from scipy.special import ndtr
 
-from cxlsfind.models.ring_family import AIR_LATENT, LATENTS, Q_SCALE_SIGMA, Places
+from cxlsfind.models.ring_family import AIR_LATENT, LATENTS, Q_SCALE_SIGMA, Places, bell
 from cxlsfind.models.ring_fit import Fit, RingProfile, fit_places
 
 FloatArray = npt.NDArray[np.float64]
@@ -270,7 +270,7 @@ def _truncated(mean: FloatArray, variance: FloatArray) -> tuple[FloatArray, Floa
     """Return mass, mean and variance of Gaussians within the limits of the camera length."""
     sigma = np.sqrt(variance)
     low, high = ((math.log(end) - mean) / sigma for end in CLENS_M)
-    bells = [np.exp(-0.5 * end**2) / math.sqrt(2.0 * math.pi) for end in (low, high)]
+    bells = bell(low), bell(high)
     mass = np.maximum(ndtr(high) - ndtr(low), 1e-30)
     shift = (bells[0] - bells[1]) / mass
     shrink = 1.0 + (low * bells[0] - high * bells[1]) / mass - shift**2

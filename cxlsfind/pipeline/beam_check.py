@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from cxlsfind.geometry.maps import sector_angles
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.models.centre import BeamCentre, centre_from_sectors
 from cxlsfind.models.parameters import ParameterPosterior, estimate_parameters
@@ -159,8 +160,7 @@ def check_beam(light: RingLight, geometry: Geometry) -> BeamFinding:
     panel = geometry.panels[0]
     distance = light.clen_m + panel.coffset
     photons, exposure, *moments = light.cells
-    turn = (np.arange(photons.shape[1]) + 0.5) / photons.shape[1] - 0.5
-    angle = np.broadcast_to(2.0 * np.pi * turn, photons.shape)
+    angle = np.broadcast_to(sector_angles(photons.shape[1]), photons.shape)
     radius, cosine, sine = np.array(moments) / np.maximum(exposure, 1e-300)
     tangent = radius / (panel.res * distance)
     # By which part polarisation changes the light along its axis.

@@ -122,17 +122,9 @@ def _false_peaks(tallies: list[_Tally]) -> Table:
     clean = [one for one in tallies if one.kind == "clean"]
     for kind in dict.fromkeys(one.kind for one in tallies):
         mine = [one for one in tallies if one.kind == kind]
-        blanks = sum(one.blanks for one in mine)
-        counts = sum(one.false for one in mine), sum(one.false_left for one in mine)
-        more = [
-            count / max(blanks, 1) - per_clean
-            for count, per_clean in zip(counts, _per_blank(clean), strict=True)
-        ]
-        errors = [math.sqrt(count) / max(blanks, 1) for count in counts]
-        cells = [
-            f"{count / max(blanks, 1):.3f} +- {error:.3f}"
-            for count, error in zip(counts, errors, strict=True)
-        ]
+        blanks, found = sum(one.blanks for one in mine), _per_blank(mine)
+        more = np.subtract(found, _per_blank(clean))
+        cells = [f"{each:.3f} +- {math.sqrt(each / max(blanks, 1)):.3f}" for each in found]
         rows.append((kind, *cells, *(f"{value:.3f}" for value in more), str(blanks)))
     header = ("frames", "alone", "with the model", "more than clean, alone", "with the model",
               "blanks")  # fmt: skip

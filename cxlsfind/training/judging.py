@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from cxlsfind.models.company import Company, alone
+from cxlsfind.models.company import Company, alone, block_company
 from cxlsfind.models.cutting import join_patches
 from cxlsfind.models.peak_runner import N_COLUMNS, Verdicts, columns_of, verdicts_of
 from cxlsfind.training.frames import FoundFrame, FrameSource
@@ -62,10 +62,10 @@ def kept_peaks(
 ) -> list[npt.NDArray[np.bool_]]:
     """Tell which peaks of the frames of a block are listed when the model has had its say."""
     frames = [source.searched(one) for one in found]
-    number = [frame.n_peaks for frame in frames]
+    number = np.array([frame.n_peaks for frame in frames], np.intp)
     patches = join_patches([frame.patches for frame in frames])
-    company = Company(np.repeat(np.arange(len(frames)), number), np.zeros(len(frames), np.intp))
-    is_artefact = judge_arrays(model, artefact_odds, *patches, company).is_artefact
+    verdicts = judge_arrays(model, artefact_odds, *patches, block_company(number))
+    is_artefact = verdicts.is_artefact
     kept = []
     for frame, listed in zip(frames, np.split(~is_artefact, np.cumsum(number)[:-1]), strict=True):
         is_kept = np.zeros(len(frame.peaks), np.bool_)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from cxlsfind.finding.poisson.surroundings import Surroundings
 from cxlsfind.geometry.layout import Layout
-from cxlsfind.geometry.maps import sectors
+from cxlsfind.geometry.maps import sector_angles, sectors
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.kernels.sectors import clip_sectors, fit_of_rings, sum_sectors
 
@@ -74,7 +74,7 @@ class RingCentre:
         self.sector = around.canvas.spread(sectors(geometry, layout, N_SECTORS, shift_m), 0)
         #: Usable canvas pixels by sector and ring.
         self.pixels = self.count(np.flatnonzero(around.usable))
-        angle = 2.0 * np.pi * ((np.arange(N_SECTORS) + 0.5) / N_SECTORS - 0.5)
+        angle = sector_angles(N_SECTORS)
         self._cosine, self._sine = np.cos(angle), np.sin(angle)
 
     def find(self, totals: npt.NDArray[np.uint32], lying: npt.NDArray[np.int32]) -> Offset:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cxlsfind.finding.poisson.background import Sums
 from cxlsfind.finding.poisson.ring_centre import N_SECTORS, RingCentre
 from cxlsfind.finding.poisson.surroundings import Surroundings
+from cxlsfind.geometry.maps import sector_angles
 from cxlsfind.geometry.model import Geometry
 from cxlsfind.kernels.sectors import add_places, sum_sectors
 
@@ -47,7 +48,7 @@ class LightCells:
     def __init__(self, around: Surroundings, centre: RingCentre) -> None:
         self._ring, self._centre = around.ring, centre
         self._rings = np.arange(0, around.n_rings, RINGS_PER_CELL)
-        twice = 4.0 * np.pi * ((np.arange(N_SECTORS) + 0.5) / N_SECTORS - 0.5)
+        twice = 2.0 * sector_angles(N_SECTORS)
         self._radius = np.arange(around.n_rings) + 0.5
         self._cosine, self._sine = np.cos(twice)[:, None], np.sin(twice)[:, None]
 

@@ -54,10 +54,8 @@ _ARCANITE: Final = (
 
 _SALTS: Final = {
     # Rock salt structures, Wyckoff, Crystal Structures 1 (1963).
-    "NaCl": _Salt(
-        UnitCell(5.6402, 5.6402, 5.6402), "F m -3 m", (("Na", 0, 0, 0), ("Cl", 0.5, 0, 0))
-    ),
-    "KCl": _Salt(UnitCell(6.2931, 6.2931, 6.2931), "F m -3 m", (("K", 0, 0, 0), ("Cl", 0.5, 0, 0))),
+    "NaCl": _rock_salt(5.6402, "Na", "Cl"),
+    "KCl": _rock_salt(6.2931, "K", "Cl"),
     "K2SO4": _Salt(UnitCell(7.476, 5.763, 10.071), "P n m a", _ARCANITE),
     # Cell of Schlemper & Hamilton, J. Chem. Phys. 44, 4498 (1966). Of the structure of potassium
     # sulfate, whose positions these are; hydrogens are left out.
